@@ -1,1 +1,4 @@
 //! (empty)
+mod key;
+mod remote;
+mod pkt;
