@@ -1,0 +1,126 @@
+use std::error::Error;
+use std::io::{self, ErrorKind};
+use std::iter;
+
+use lineman_model::{Cause, Confidence, clean_line};
+
+use crate::tls::{reset, rustls_error};
+use crate::verdict::Handshake;
+use crate::{Fault, PathFailure, tcp};
+
+/// What an error of an HTTP client means, as far as the error tells: the walk, which looks for
+/// itself, says more. Nothing when no known error is in the chain.
+///
+/// The chain is searched for the errors of this crate, rustls, the operating system and hyper,
+/// innermost first: what wraps an error says less than what it wraps.
+pub fn classify(error: &(dyn Error + 'static)) -> Option<PathFailure> {
+    let chain: Vec<_> = iter::successors(Some(error), |&error| error.source()).collect();
+    let connecting = chain.iter().any(|error| is_about_connecting(*error));
+    let mut failure = chain.iter().rev().find_map(|error| one(*error, connecting))?;
+    if failure.detail.is_none() {
+        let text: Vec<_> = chain.iter().map(|error| error.to_string()).collect();
+        failure.detail = Some(clean_line(&text.join(": "), 500));
+    }
+    Some(*failure)
+}
+
+fn one(error: &(dyn Error + 'static), connecting: bool) -> Option<Box<PathFailure>> {
+    if let Some(failure) = error.downcast_ref::<PathFailure>() {
+        return Some(Box::new(failure.clone()));
+    }
+    if let Some(failure) = error.downcast_ref::<Box<PathFailure>>() {
+        return Some(failure.clone());
+    }
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return Some(Handshake::default().judge(error));
+    }
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        return io(error, connecting);
+    }
+    if error.is::<tokio::time::error::Elapsed>() {
+        return Some(late(connecting));
+    }
+    if let Some(error) = error.downcast_ref::<hyper::Error>() {
+        return hyper(error);
+    }
+    unnamed(&error.to_string(), connecting)
+}
+
+fn io(error: &io::Error, connecting: bool) -> Option<Box<PathFailure>> {
+    // An error of I/O hides the source that it wraps when it has the same text.
+    if let Some(inner) = error.get_ref() {
+        if let Some(error) = rustls_error(error) {
+            return Some(Handshake::default().judge(error));
+        }
+        if let Some(failure) = inner.downcast_ref::<PathFailure>() {
+            return Some(Box::new(failure.clone()));
+        }
+    }
+    match (error.kind(), connecting) {
+        (ErrorKind::UnexpectedEof, true) => Some(reset("the server")),
+        (ErrorKind::TimedOut, _) => Some(late(connecting)),
+        (
+            ErrorKind::UnexpectedEof
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe,
+            false,
+        ) => Some(cut_off()),
+        _ => match tcp::fault(error) {
+            Fault::TcpFailed => None,
+            fault => Some(tcp::explain(fault, "the server", None)),
+        },
+    }
+}
+
+fn hyper(error: &hyper::Error) -> Option<Box<PathFailure>> {
+    if error.is_timeout() {
+        Some(late(false))
+    } else if error.is_parse() {
+        Some(
+            PathFailure::new(Fault::HttpNotHttp, "What answers does not speak HTTP/1.")
+                .remedy("Correct host and port in the endpoint."),
+        )
+    } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+        Some(cut_off())
+    } else {
+        None
+    }
+}
+
+/// Errors whose types their crates keep to themselves: nothing is left of them but the text.
+fn unnamed(text: &str, connecting: bool) -> Option<Box<PathFailure>> {
+    match text {
+        "operation timed out" => Some(late(connecting)),
+        "tunnel error: proxy authorization required" => Some(
+            PathFailure::new(Fault::ProxyAuthRequired, "The proxy wants credentials (HTTP 407).")
+                .remedy("Put the proxy's user and password in the proxy's address."),
+        ),
+        _ if text.starts_with("tunnel error: ") && !text.ends_with("failed to create underlying connection") => {
+            Some(PathFailure::new(Fault::ProxyRejected, "The proxy opens no tunnel to the server."))
+        }
+        _ => None,
+    }
+}
+
+/// Whether an error is of setting a connection up. The client's errors of this kind have no public
+/// type either.
+fn is_about_connecting(error: &(dyn Error + 'static)) -> bool {
+    let text = error.to_string();
+    text == "client error (Connect)" || text == "tcp connect error"
+}
+
+fn cut_off() -> Box<PathFailure> {
+    PathFailure::new(Fault::HttpReset, "The server cuts the connection off before it answers.")
+        .remedy("Try again; then look at the server's log, and for a firewall or load balancer that cuts connections.")
+        .or_else(Cause::ProviderOutage, Confidence::Possible)
+}
+
+fn late(connecting: bool) -> Box<PathFailure> {
+    if connecting {
+        return tcp::explain(Fault::TcpTimeout, "the server", None);
+    }
+    PathFailure::new(Fault::HttpTimeout, "The server does not answer in time.")
+        .remedy("Try again; raise connection.timeout if the server is slow.")
+        .or_else(Cause::ProviderOutage, Confidence::Possible)
+}
