@@ -92,8 +92,7 @@ impl Key {
 
     /// One line for people: `OpenSSH, ssh-ed25519, 256 bits, SHA256:…, deploy@example.com`.
     pub(crate) fn summary(&self) -> String {
-        let mut parts =
-            vec![self.container.as_str().to_owned(), self.algorithm.clone(), format!("{} bits", self.bits)];
+        let mut parts = vec![self.container.as_str().to_owned(), self.algorithm.clone(), format!("{} bits", self.bits)];
         parts.extend(self.fingerprint());
         if let Some(public) = self.public.as_ref().filter(|public| !public.comment().is_empty()) {
             parts.push(public.comment().to_owned());

@@ -1,4 +1,6 @@
 //! (empty)
+mod hosts;
 mod key;
-mod remote;
+mod known_hosts;
 mod pkt;
+mod remote;

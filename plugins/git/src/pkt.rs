@@ -79,7 +79,8 @@ impl Advertisement {
 
     /// The full name of a reference given in short, looked up in git's order.
     pub(crate) fn find(&self, name: &str) -> Option<&str> {
-        let names = [name.to_owned(), format!("refs/{name}"), format!("refs/tags/{name}"), format!("refs/heads/{name}")];
+        let names =
+            [name.to_owned(), format!("refs/{name}"), format!("refs/tags/{name}"), format!("refs/heads/{name}")];
         let found = names.iter().find_map(|name| self.refs.get_key_value(name));
         found.or_else(|| self.refs.iter().find(|(_, id)| *id == name)).map(|(name, _)| name.as_str())
     }

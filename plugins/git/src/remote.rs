@@ -7,9 +7,13 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
 use crate::key;
+
+/// What git decodes, or must not find, in the path of an ssh address.
+const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%').add(b'?').add(b'#');
 
 const LONGEST: usize = 2048;
 
@@ -95,7 +99,10 @@ impl Remote {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(Refused::QueryOrFragment);
         }
-        let decoded = |text: &str| percent_decode(text).ok_or_else(|| Refused::Malformed("not UTF-8".into()));
+        let decoded = |text: &str| {
+            let decoded = percent_decode_str(text).decode_utf8().map(String::from);
+            decoded.map_err(|error| Refused::Malformed(error.to_string()))
+        };
         let user = Some(decoded(url.username())?).filter(|user| !user.is_empty());
         let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
         let path = match transport {
@@ -200,8 +207,7 @@ impl fmt::Display for Remote {
             Transport::Ssh if self.scp => write!(f, "[{user}{host}:{}]:{}", self.port, self.path),
             Transport::Ssh => {
                 let slash = if self.path.starts_with('/') { "" } else { "/" };
-                // git decodes what it is given.
-                write!(f, "ssh://{user}{host}:{}{slash}{}", self.port, self.path.replace('%', "%25"))
+                write!(f, "ssh://{user}{host}:{}{slash}{}", self.port, utf8_percent_encode(&self.path, ENCODED))
             }
             Transport::Https if self.port == 443 => write!(f, "https://{user}{host}{}", self.path),
             Transport::Https => write!(f, "https://{user}{host}:{}{}", self.port, self.path),
@@ -242,7 +248,9 @@ impl Refused {
                  replace it if this configuration was ever shared."
             }
             Refused::WhiteSpace => "Copy the address again, without spaces or line ends.",
-            Refused::QueryOrFragment => "Copy the address that the host offers for cloning, not the one in the browser.",
+            Refused::QueryOrFragment => {
+                "Copy the address that the host offers for cloning, not the one in the browser."
+            }
             _ => {
                 "Write `url` as ssh://git@host/path, git@host:path or https://host/path, as the host offers it for \
                  cloning."
@@ -256,25 +264,6 @@ fn split_user(place: &str) -> (Option<String>, &str) {
         Some((user, host)) => (Some(user.to_owned()), host),
         None => (None, place),
     }
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let escaped = after.get(..2).filter(|_| byte == b'%').and_then(|digits| std::str::from_utf8(digits).ok());
-        match escaped.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
-            Some(decoded) => {
-                bytes.push(decoded);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
@@ -303,7 +292,11 @@ mod tests {
         check("git@[2001:db8::1]:x/y", ("ssh", Some("git"), "2001:db8::1", 22, "x/y"), "git@[2001:db8::1]:x/y");
         check("ssh://[2001:db8::1]:2222/x", ("ssh", None, "2001:db8::1", 2222, "/x"), "ssh://[2001:db8::1]:2222/x");
         check("https://host/x.git", ("https", None, "host", 443, "/x.git"), "https://host/x.git");
-        check("https://org@dev.azure.com/org/p/_git/r", ("https", Some("org"), "dev.azure.com", 443, "/org/p/_git/r"), "https://org@dev.azure.com/org/p/_git/r");
+        check(
+            "https://org@dev.azure.com/org/p/_git/r",
+            ("https", Some("org"), "dev.azure.com", 443, "/org/p/_git/r"),
+            "https://org@dev.azure.com/org/p/_git/r",
+        );
         check("http://127.0.0.1:8080/x", ("http", None, "127.0.0.1", 8080, "/x"), "http://127.0.0.1:8080/x");
     }
 

@@ -81,7 +81,13 @@ fn rsa(container: Container, der: &[u8]) -> Result<Parsed, Flaw> {
     let mpint = |uint: pkcs1::UintRef<'_>| Mpint::from_positive_bytes(uint.as_bytes()).map_err(|_| Flaw::Corrupt);
     let public = RsaPublicKey { e: mpint(key.public_exponent)?, n: mpint(key.modulus)? };
     let bits = super::rsa_bits(&public);
-    Ok(Parsed { container, algorithm: "ssh-rsa".to_owned(), bits, public: Some(KeyData::Rsa(public).into()), opened: None })
+    Ok(Parsed {
+        container,
+        algorithm: "ssh-rsa".to_owned(),
+        bits,
+        public: Some(KeyData::Rsa(public).into()),
+        opened: None,
+    })
 }
 
 /// The seed is an octet string within the octet string.

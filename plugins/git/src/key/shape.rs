@@ -183,7 +183,8 @@ pub(super) fn identify(text: &str) -> Flaw {
     let blocks = text.match_indices("-----BEGIN ").filter_map(|(begin, marker)| {
         text[begin + marker.len()..].split_once("-----").filter(|(label, _)| !label.contains('\n'))
     });
-    if let Some((label, body)) = blocks.clone().find(|(label, _)| label.ends_with("PRIVATE KEY")).or(blocks.clone().next())
+    if let Some((label, body)) =
+        blocks.clone().find(|(label, _)| label.ends_with("PRIVATE KEY")).or(blocks.clone().next())
     {
         return match label {
             label if label.ends_with("PRIVATE KEY") => broken_block(label, body),
@@ -259,7 +260,8 @@ fn ssh_line(text: &str) -> Option<Flaw> {
 /// What people and programs write where a secret should stand.
 fn is_placeholder(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
-    let bracketed = [('<', '>'), ('[', ']')].iter().any(|(open, close)| text.starts_with(*open) && text.ends_with(*close));
+    let bracketed =
+        [('<', '>'), ('[', ']')].iter().any(|(open, close)| text.starts_with(*open) && text.ends_with(*close));
     let templated = (text.starts_with("${") || text.starts_with("{{")) && text.ends_with('}');
     let masked = !text.is_empty() && text.chars().all(|c| matches!(c, '*' | '•' | '.' | '…' | 'x' | 'X' | '-' | '_'));
     let words = ["changeme", "change-me", "change_me", "redacted", "placeholder", "todo", "your-", "your_", "dummy"];

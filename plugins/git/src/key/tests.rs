@@ -155,7 +155,11 @@ fn every_damage_has_its_name_and_the_key_behind_it_is_told() {
         ("literal \\n", |key| key.replace('\n', "\\n").into(), both(Flaw::EscapedLineEnds)),
         ("literal \\r\\n", |key| key.replace('\n', "\\r\\n").into(), both(Flaw::EscapedLineEnds)),
         ("byte order mark", |key| format!("\u{feff}{key}").into(), strict(Flaw::ByteOrderMark)),
-        ("indented", |key| key.lines().map(|line| format!("  {line}\n")).collect::<String>().into(), both(Flaw::Indented)),
+        (
+            "indented",
+            |key| key.lines().map(|line| format!("  {line}\n")).collect::<String>().into(),
+            both(Flaw::Indented),
+        ),
         ("body indented", |key| key.replace("\n", "\n ").replace("\n -----END", "\n-----END").into(), (None, None)),
         ("trailing spaces", |key| key.replace('\n', "  \n").into(), strict(Flaw::Indented)),
         ("blank line before", |key| format!("\n{key}").into(), strict(Flaw::Indented)),
@@ -222,7 +226,8 @@ fn what_is_no_private_key_is_recognised() {
     check("glpat-0123456789abcdefghij", Flaw::Token("a GitLab personal access token"));
     check("AKIAIOSFODNN7EXAMPLE\n", Flaw::Token("an AWS access key id"));
     check("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", Flaw::Token("a JSON web token"));
-    for placeholder in ["***", "********", "<private key>", "[REDACTED]", "changeme", "REDACTED", "xxxx", "${SSH_KEY}"] {
+    for placeholder in ["***", "********", "<private key>", "[REDACTED]", "changeme", "REDACTED", "xxxx", "${SSH_KEY}"]
+    {
         check(placeholder, Flaw::Placeholder);
         check(
             &format!("-----BEGIN OPENSSH PRIVATE KEY-----\n{placeholder}\n-----END OPENSSH PRIVATE KEY-----\n"),
@@ -268,7 +273,8 @@ fn whole_keys_that_openssh_does_not_use() {
     assert_eq!(judge(pkcs8.as_bytes(), None, None).err().unwrap().flaw, Flaw::Ed25519InPkcs8);
 
     // No tool makes an RSA key that OpenSSH finds too short; only its public numbers count here.
-    let short = RsaPublicKey { e: 65537u32.to_be_bytes()[1..].try_into().unwrap(), n: [0x7f; 64][..].try_into().unwrap() };
+    let short =
+        RsaPublicKey { e: 65537u32.to_be_bytes()[1..].try_into().unwrap(), n: [0x7f; 64][..].try_into().unwrap() };
     assert_eq!(rsa_bits(&short), 511);
 
     let (short, _) = generate(&["-t", "rsa", "-b", "1024", "-N", ""]);
