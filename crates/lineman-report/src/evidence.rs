@@ -23,7 +23,9 @@ pub(crate) fn lines(evidence: &Evidence, everything: bool) -> Vec<String> {
                 lines.push(if everything { body } else { clip(&body, BODY) });
             }
             lines.extend(headers.iter().take(limit).map(|header| format!("{}: {}", header.name, header.value)));
-            lines.extend(request_id.as_ref().map(|id| format!("request id {id}")));
+            let new = request_id.as_ref().filter(|id| !lines.iter().any(|line| line.contains(*id)));
+            let new = new.map(|id| format!("request id {id}"));
+            lines.extend(new);
             lines
         }
         Evidence::Dns { name, answer, addresses, servers } => {

@@ -32,7 +32,11 @@ pub fn explanation(matches: &[ExplainedMatch<'_>], style: &Style) -> String {
     let mut page = Page::new(style);
     if matches.is_empty() {
         page.item(0, Span::status_label(Status::Unknown), &[Span::strong("Nothing in this text is a known failure.")]);
-        page.item(2, Span::strong("→ "), &[Span::plain("Give more of it: the status line, the headers, the whole body.")]);
+        page.item(
+            2,
+            Span::strong("→ "),
+            &[Span::plain("Give more of it: the status line, the headers, the whole body.")],
+        );
         return page.finish();
     }
     let shown = if style.verbose { matches.len() } else { 1 + IN_FULL };
@@ -44,7 +48,11 @@ pub fn explanation(matches: &[ExplainedMatch<'_>], style: &Style) -> String {
         page.gap();
         for one in matches.iter().skip(shown).take(IN_FULL * 2) {
             let cause = Span::plain(format!("{}:", one.finding.cause));
-            page.item(0, Span::dim("or  "), &[Span::plain(one.provider), cause, Span::plain(one.finding.message.as_str())]);
+            page.item(
+                0,
+                Span::dim("or  "),
+                &[Span::plain(one.provider), cause, Span::plain(one.finding.message.as_str())],
+            );
         }
         let hidden = matches.len().saturating_sub(shown + IN_FULL * 2);
         if hidden > 0 {
@@ -62,7 +70,7 @@ fn in_full(page: &mut Page<'_>, n: usize, one: &ExplainedMatch<'_>) {
     finding::remedies(page, one.finding, REMEDIES);
     let matched = Span::plain(format!("line {}: {}", one.matched_line, one.matched_text.trim()));
     finding::labelled(page, "seen", &[matched]);
-    finding::details(page, one.finding);
+    finding::details(page, one.finding, None);
 }
 
 /// Matches as `lineman.explanation/1`, best first.

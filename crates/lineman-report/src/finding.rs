@@ -3,11 +3,11 @@
 use lineman_model::{Confidence, Finding, Remedy, Status};
 
 use crate::evidence;
-use crate::page::{Page, Span};
-use crate::words::{count, some};
+use crate::page::{Page, Span, TIE};
+use crate::words::{count, name, some};
 
 /// Columns of the labels beside evidence and documents.
-const LABEL: usize = 6;
+const LABEL: usize = 8;
 /// Lines of evidence, remedies and documents that are shown unless everything is.
 const EVIDENCE_LINES: usize = 5;
 const REMEDIES: usize = 3;
@@ -18,7 +18,7 @@ pub(crate) fn whole(page: &mut Page<'_>, finding: &Finding) {
     headline(page, finding.status(), &finding.message);
     page.text(2, &place(finding, Vec::new()));
     remedies(page, finding, REMEDIES);
-    details(page, finding);
+    details(page, finding, None);
 }
 
 /// What is wrong, in the words of the finding.
@@ -44,30 +44,35 @@ pub(crate) fn place(finding: &Finding, mut names: Vec<Span>) -> Vec<Span> {
 pub(crate) fn remedies(page: &mut Page<'_>, finding: &Finding, limit: usize) {
     let limit = if page.style.verbose { usize::MAX } else { limit };
     for remedy in finding.remedies.iter().take(limit) {
-        one_remedy(page, remedy);
+        in_words(page, remedy);
+        if !remedy.argv.is_empty() {
+            page.command(6, Span::plain(""), &remedy.argv);
+        }
     }
 }
 
-fn one_remedy(page: &mut Page<'_>, remedy: &Remedy) {
+/// The most likely remedy, in words alone.
+pub(crate) fn first_remedy(page: &mut Page<'_>, finding: &Finding) {
+    finding.remedies.iter().take(1).for_each(|remedy| in_words(page, remedy));
+}
+
+fn in_words(page: &mut Page<'_>, remedy: &Remedy) {
     let mut spans = vec![Span::plain(remedy.text.as_str())];
     spans.extend(remedy.effect.as_ref().map(|effect| Span::dim(format!("Also: {effect}."))));
     spans.extend(remedy.who.as_ref().map(|who| Span::dim(format!("By: {who}."))));
     page.item(2, Span::strong("→ "), &spans);
-    if !remedy.argv.is_empty() {
-        page.command(6, Span::plain(""), &remedy.argv);
-    }
 }
 
-/// What was seen, what else it could be, where to read on.
-pub(crate) fn details(page: &mut Page<'_>, finding: &Finding) {
+/// What was seen and on which of several integrations, what else it could be, where to read on.
+pub(crate) fn details(page: &mut Page<'_>, finding: &Finding, on: Option<&str>) {
     let everything = page.style.verbose;
     if let Some(detail) = finding.detail.as_deref().filter(|_| everything) {
         detail.lines().for_each(|line| page.text(2, &[Span::plain(line)]));
     }
-    evidence(page, 2, finding);
+    evidence(page, 2, finding, on);
     if finding.confidence != Confidence::Confirmed && !finding.also_possible.is_empty() {
         let others = some(finding.also_possible.iter().map(|other| other.cause.as_str()), 4);
-        labelled(page, "or", &[Span::dim(others)]);
+        labelled(page, "also", &[Span::dim(format!("possible: {others}"))]);
     }
     for (n, doc) in finding.docs.iter().take(if everything { usize::MAX } else { DOCS }).enumerate() {
         labelled(page, if n == 0 { "docs" } else { "" }, &[Span::verbatim(doc.url.as_str())]);
@@ -75,7 +80,7 @@ pub(crate) fn details(page: &mut Page<'_>, finding: &Finding) {
 }
 
 /// What was seen, a line per thing.
-pub(crate) fn evidence(page: &mut Page<'_>, indent: usize, finding: &Finding) {
+pub(crate) fn evidence(page: &mut Page<'_>, indent: usize, finding: &Finding, on: Option<&str>) {
     let everything = page.style.verbose;
     let mut lines: Vec<String> = finding.evidence.iter().flat_map(|one| evidence::lines(one, everything)).collect();
     if !everything && lines.len() > EVIDENCE_LINES {
@@ -85,7 +90,9 @@ pub(crate) fn evidence(page: &mut Page<'_>, indent: usize, finding: &Finding) {
     }
     for (n, line) in lines.into_iter().enumerate() {
         let label = if n == 0 { "seen" } else { "" };
-        page.item(indent, Span::dim(format!("{label:LABEL$}")), &[Span::plain(line)]);
+        let mut spans = vec![Span::plain(line)];
+        spans.extend(on.filter(|_| n == 0).map(|on| Span::dim(format!("·{TIE}on{TIE}{}", name(on)))));
+        page.item(indent, Span::dim(format!("{label:LABEL$}")), &spans);
     }
 }
 

@@ -7,7 +7,7 @@ mod remarks;
 
 use std::io;
 
-use lineman_model::{Report, Status};
+use lineman_model::{Report, SkipReason, Status, Vantage};
 
 use crate::Style;
 use crate::page::{Page, Span};
@@ -18,27 +18,31 @@ const WORST_FIRST: [Status; 5] = [Status::Fail, Status::Error, Status::Unknown, 
 
 pub(crate) fn render(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
     let mut page = Page::new(style);
-    causes::show(&mut page, report);
-    page.gap();
-    match style.verbose {
-        true => checks::show(&mut page, report),
-        false => integrations::show(&mut page, report),
+    let table = if style.verbose { checks::show } else { integrations::show };
+    let sections =
+        [interruption, causes::show, table, remarks::not_proved, remarks::expiring, remarks::suppressed, verdict];
+    for section in sections {
+        page.gap();
+        section(&mut page, report);
     }
-    page.gap();
-    remarks::not_proved(&mut page, report);
-    page.gap();
-    remarks::expiring(&mut page, report);
-    page.gap();
-    remarks::suppressed(&mut page, report);
-    page.gap();
-    verdict(&mut page, report);
     out.write_all(page.finish().as_bytes())
+}
+
+fn interruption(page: &mut Page<'_>, report: &Report) {
+    if report.run.complete {
+        return;
+    }
+    let skips = report.integrations.iter().flat_map(|one| &one.checks).filter_map(|check| check.skip.as_ref());
+    let cancelled = skips.filter(|skip| skip.reason == SkipReason::Cancelled).count();
+    let partial =
+        format!("Interrupted: {} did not run, so this report is partial.", count(cancelled, "check", "checks"));
+    page.text(0, &[Span::strong(partial)]);
 }
 
 /// The last line, next to the prompt.
 fn verdict(page: &mut Page<'_>, report: &Report) {
     let tally = &report.summary.integrations;
-    let said = WORST_FIRST.into_iter().filter_map(|status| {
+    let counts = WORST_FIRST.into_iter().filter_map(|status| {
         let (n, word) = match status {
             Status::Fail => (tally.fail, "broken"),
             Status::Error => (tally.error, "in error"),
@@ -48,26 +52,28 @@ fn verdict(page: &mut Page<'_>, report: &Report) {
         };
         (n > 0).then(|| format!("{} {word}", number(n)))
     });
-    let counts = said.collect::<Vec<_>>().join(", ");
+    let counts = counts.collect::<Vec<_>>().join(", ");
     let run = &report.run;
+    let mut about = vec![duration(run.duration_ms)];
     if !run.complete {
-        let skipped = count(report.summary.checks.skip, "check", "checks");
-        page.item(0, Span::status_label(Status::Unknown), &[
-            Span::strong("Interrupted: this report is partial."),
-            Span::plain(format!("{skipped} did not run.")),
-        ]);
-    }
-    let counts = if counts.is_empty() { "no integrations".to_owned() } else { counts };
-    let mut spans = vec![Span::strong(counts), Span::dim("·"), Span::dim(duration(run.duration_ms))];
-    let vantage = &run.vantage;
-    if let Some(name) = vantage.name.as_deref().or_else(|| (!vantage.host.is_empty()).then_some(&*vantage.host)) {
-        spans.extend([Span::dim("·"), Span::dim(format!("from {name}"))]);
+        about.push("interrupted".to_owned());
     }
     if page.style.verbose {
-        spans.extend(vantage.seen_ip.as_ref().map(|ip| Span::dim(format!("seen as {ip}"))));
-        spans.extend(vantage.proxy.as_ref().map(|proxy| Span::dim(format!("through {proxy}"))));
-        spans.extend([Span::dim("·"), Span::dim(format!("run {}", run.id))]);
-        spans.extend([Span::dim("·"), Span::dim(format!("lineman {}", run.lineman_version))]);
+        about.extend(place(&run.vantage));
+        about.push(format!("{:.0}", run.started_at));
+        about.push(format!("run {}", run.id));
+        about.push(format!("lineman {}", run.lineman_version));
     }
+    let counts = if counts.is_empty() { "no integrations".to_owned() } else { counts };
+    let spans = [Span::strong(counts), Span::dim("·"), Span::dim(about.join(" · "))];
     page.item(0, Span::status_label(report.verdict), &spans);
+}
+
+/// Where the run was made from, part by part.
+fn place(vantage: &Vantage) -> Vec<String> {
+    let host = Some(&vantage.host).filter(|host| !host.is_empty());
+    let mut parts: Vec<String> = vantage.name.iter().chain(host).cloned().collect();
+    parts.extend(vantage.seen_ip.as_ref().map(|ip| format!("seen as {ip}")));
+    parts.extend(vantage.proxy.as_ref().map(|proxy| format!("through {proxy}")));
+    parts
 }

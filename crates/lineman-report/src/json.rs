@@ -21,9 +21,7 @@ pub(crate) fn line<T: Serialize>(value: &T) -> serde_json::Result<String> {
 /// Escapes what JSON lets stand and a terminal obeys: C1 controls and marks that turn the
 /// direction of text. They occur only within strings, so the value stays the same.
 pub(crate) fn escaped(json: String) -> String {
-    let obeyed = |c: char| {
-        matches!(c, '\u{7f}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-    };
+    let obeyed = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     if !json.contains(obeyed) {
         return json;
     }

@@ -1,6 +1,8 @@
 //! The page that everything for people is written on, and the one place where text is made safe,
 //! measured, folded and coloured.
 
+use std::borrow::Cow;
+
 use textwrap::WordSeparator;
 use textwrap::core::{Fragment, Word, break_words, display_width};
 use textwrap::wrap_algorithms::wrap_first_fit;
@@ -11,6 +13,9 @@ use lineman_model::Status;
 
 /// Words to copy that are longer than this are broken all the same: nobody copies those.
 const LONGEST_VERBATIM: usize = 300;
+
+/// Stands in place of a space where no line may end; a plain space when it is written.
+pub(crate) const TIE: char = '\u{a0}';
 
 /// A piece of text and what it is. Spans of one paragraph stand a space apart.
 #[derive(Clone, Debug)]
@@ -113,22 +118,13 @@ impl<'a> Page<'a> {
     pub(crate) fn command<S: AsRef<str>>(&mut self, indent: usize, label: Span, argv: &[S]) {
         let label = Span { text: self.style.safe(&label.text), ..label };
         let hang = indent + display_width(&label.text);
-        let room = self.style.columns().saturating_sub(hang + " \\".len());
-        let mut lines = vec![String::new()];
-        for argument in argv {
-            let argument = self.style.safe(argument.as_ref());
-            let Ok(quoted) = shlex::try_quote(&argument) else { continue };
-            let indentation = if lines.len() > 1 { 2 } else { 0 };
-            match lines.last_mut() {
-                Some(line) if line.is_empty() => line.push_str(&quoted),
-                Some(line) if indentation + display_width(line) + 1 + display_width(&quoted) <= room => {
-                    line.push(' ');
-                    line.push_str(&quoted);
-                }
-                _ => lines.push(quoted.into_owned()),
-            }
-        }
-        let last = lines.len() - 1;
+        let room = self.style.columns().saturating_sub(hang + "  ".len() + " \\".len());
+        let quoted: Vec<String> = argv
+            .iter()
+            .filter_map(|argument| shlex::try_quote(&self.style.safe(argument.as_ref())).ok().map(Cow::into_owned))
+            .collect();
+        let lines = command_lines(&quoted, room);
+        let last = lines.len().saturating_sub(1);
         for (n, line) in lines.iter().enumerate() {
             let lead = match n {
                 0 => format!("{:indent$}{}", "", self.style.paint(label.role, &label.text)),
@@ -184,14 +180,20 @@ impl<'a> Page<'a> {
 
     /// Folds a paragraph to a width; at least one line.
     fn fold(&self, spans: &[Span], width: usize) -> Vec<Folded> {
-        let texts: Vec<(Role, String)> = spans.iter().map(|span| (span.role, self.style.safe(&span.text))).collect();
+        // A separator goes to the next line with what it separates.
+        let safe = |span: &Span| self.style.safe(&span.text.replace("· ", "·\u{a0}"));
+        let texts: Vec<(Role, String)> = spans.iter().map(|span| (span.role, safe(span))).collect();
         let mut pieces = Vec::new();
         for (role, text) in &texts {
             for word in WordSeparator::AsciiSpace.find_words(text.trim()) {
                 if word.word.is_empty() {
                     continue;
                 }
-                let parts = if *role == Role::Verbatim && word.width <= LONGEST_VERBATIM { vec![word] } else { break_words([word], width.max(1)) };
+                let parts = if *role == Role::Verbatim && word.width <= LONGEST_VERBATIM {
+                    vec![word]
+                } else {
+                    break_words([word], width.max(1))
+                };
                 pieces.extend(parts.into_iter().map(|word| Piece { word, role: *role, spaced: false }));
                 if let Some(last) = pieces.last_mut() {
                     last.spaced = true;
@@ -207,7 +209,7 @@ impl<'a> Page<'a> {
         for run in line.chunk_by(|a, b| a.role == b.role) {
             let mut text = String::new();
             for piece in run {
-                text.push_str(piece.word.word);
+                text.push_str(&piece.word.word.replace(TIE, " "));
                 text.push_str(if piece.spaced { " " } else { "" });
             }
             let shown = text.trim_end();
@@ -220,6 +222,29 @@ impl<'a> Page<'a> {
         folded.painted.truncate(end);
         folded
     }
+}
+
+/// Arguments in lines no wider than there is room, where they allow it. An option and its value
+/// stay together.
+fn command_lines(quoted: &[String], room: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let fits = |line: &str, more: &str| display_width(line) + 1 + display_width(more) <= room;
+    for group in quoted.chunk_by(|_, next| !next.starts_with('-')) {
+        let whole = group.join(" ");
+        match lines.last_mut() {
+            Some(line) if fits(line, &whole) => line.extend([" ", &whole]),
+            _ if display_width(&whole) <= room => lines.push(whole),
+            _ => {
+                for (n, argument) in group.iter().enumerate() {
+                    match lines.last_mut().filter(|line| n > 0 && fits(line, argument)) {
+                        Some(line) => line.extend([" ", argument]),
+                        None => lines.push(argument.clone()),
+                    }
+                }
+            }
+        }
+    }
+    lines
 }
 
 /// One line of a folded paragraph.

@@ -1,6 +1,8 @@
 use anstyle::{AnsiColor, Style as Ansi};
 use lineman_model::{Status, clean};
 
+use crate::page::TIE;
+
 /// Longest text that is shown of one foreign string, bytes.
 const LONGEST: usize = 4_000;
 
@@ -69,7 +71,7 @@ impl Role {
             Role::Verbatim => AnsiColor::Cyan.on_default(),
             Role::Status(Status::Fail) => AnsiColor::Red.on_default().bold(),
             Role::Status(Status::Error) => AnsiColor::Magenta.on_default().bold(),
-            Role::Status(Status::Unknown) => AnsiColor::Blue.on_default().bold(),
+            Role::Status(Status::Unknown) => AnsiColor::Cyan.on_default().bold(),
             Role::Status(Status::Warn) => AnsiColor::Yellow.on_default().bold(),
             Role::Status(Status::Pass) => AnsiColor::Green.on_default(),
             Role::Status(Status::Skip) => Ansi::new().dimmed(),
@@ -91,7 +93,7 @@ pub(crate) fn mark(status: Status) -> &'static str {
 
 fn push_ascii(out: &mut String, c: char) {
     match c {
-        c if c.is_ascii() => out.push(c),
+        c if c.is_ascii() || c == TIE => out.push(c),
         '✓' => out.push('+'),
         '✗' => out.push('x'),
         '‼' => out.push('*'),

@@ -1,6 +1,9 @@
 //! Small phrases that several renderers say the same way.
 
 use jiff::Timestamp;
+use lineman_model::clip;
+
+use crate::page::TIE;
 
 /// `3 checks`, `1 check`, `1,204 checks`.
 pub(crate) fn count(n: usize, one: &str, many: &str) -> String {
@@ -49,11 +52,16 @@ pub(crate) fn away(days: i64) -> String {
     }
 }
 
+/// A name, cut where nobody would read on.
+pub(crate) fn name(name: &str) -> String {
+    clip(name, 64)
+}
+
 /// The first names of a list and how many more there are.
 pub(crate) fn some<'a>(names: impl IntoIterator<Item = &'a str>, limit: usize) -> String {
     let mut names = names.into_iter();
-    let shown: Vec<&str> = names.by_ref().take(limit).collect();
+    let shown: Vec<String> = names.by_ref().take(limit).map(name).collect();
     let more = names.count();
     let list = shown.join(", ");
-    if more > 0 { format!("{list} +{} more", number(more)) } else { list }
+    if more > 0 { format!("{list} +{}{TIE}more", number(more)) } else { list }
 }

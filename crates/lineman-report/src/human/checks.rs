@@ -1,36 +1,42 @@
 //! Every check of every integration, for those who asked for everything.
 
+use std::collections::BTreeSet;
+
 use lineman_model::{CheckReport, Finding, IntegrationReport, Report, Skip, Status};
 
-use super::WORST_FIRST;
 use super::integrations::proved;
+use super::{WORST_FIRST, causes};
 use crate::finding;
 use crate::page::{Page, Span};
-use crate::words::duration;
+use crate::words::{duration, name};
 
 pub(super) fn show(page: &mut Page<'_>, report: &Report) {
+    let told = causes::spokesmen(report);
     for verdict in WORST_FIRST {
         for integration in report.integrations.iter().filter(|one| one.verdict == verdict) {
             page.gap();
-            one_integration(page, integration);
+            one_integration(page, integration, &told);
         }
     }
 }
 
-fn one_integration(page: &mut Page<'_>, integration: &IntegrationReport) {
+fn one_integration(page: &mut Page<'_>, integration: &IntegrationReport, told: &BTreeSet<&str>) {
     let mut about = vec![integration.provider.clone(), proved(integration)];
     about.extend((!integration.plugin.version.is_empty()).then(|| format!("plugin {}", integration.plugin.version)));
     about.extend(integration.labels.iter().map(|(name, value)| format!("{name}={value}")));
     about.extend(integration.owner.clone());
-    let spans = [Span::strong(integration.name.as_str()), Span::dim("·"), Span::dim(about.join(" · "))];
+    let spans = [Span::strong(name(&integration.name)), Span::dim("·"), Span::dim(about.join(" · "))];
     page.item(0, Span::status_label(integration.verdict), &spans);
     let rows: Vec<_> = integration.checks.iter().map(row).collect();
     page.table(2, &rows);
     for one in &integration.requirements {
-        page.item(2, Span::status_label(one.status), &[Span::plain("required:"), Span::plain(one.id.as_str())]);
+        page.item(2, Span::status_label(one.status), &[Span::plain("requirement"), Span::plain(one.id.as_str())]);
     }
     for (check, one) in integration.checks.iter().flat_map(|check| check.findings.iter().map(move |one| (check, one))) {
         one_finding(page, check, one);
+        if !told.contains(one.id.as_str()) {
+            finding::evidence(page, 4, one, None);
+        }
     }
 }
 
@@ -63,7 +69,8 @@ fn skipped(skip: &Skip) -> String {
     }
 }
 
-/// What a check found, below the checks; what to do about it stands with the causes.
+/// What a check found, below the checks; what to do about it stands with the causes, and so does
+/// the evidence of those that speak for their cause.
 fn one_finding(page: &mut Page<'_>, check: &CheckReport, one: &Finding) {
     let status = if one.suppressed.is_some() { Status::Skip } else { one.status() };
     let code = Span::dim(format!("({}, {}, by {})", one.code, one.cause, check.id));
@@ -74,5 +81,4 @@ fn one_finding(page: &mut Page<'_>, check: &CheckReport, one: &Finding) {
     if let Some(suppressed) = &one.suppressed {
         page.text(4, &[Span::dim(format!("suppressed until {}: {}", suppressed.until, suppressed.reason))]);
     }
-    finding::evidence(page, 4, one);
 }

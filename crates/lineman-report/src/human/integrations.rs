@@ -4,38 +4,39 @@ use lineman_model::{IntegrationReport, Report, Status, Tally};
 
 use super::WORST_FIRST;
 use crate::page::{Page, Span};
-use crate::words::{count, duration, number};
+use crate::words::{count, duration, name};
 
-/// Rows per verdict; where there are more, those that are fine are only counted.
-const ROWS: usize = 12;
+/// Rows of one verdict, and rows at all. What does not fit is counted, and so is all that is
+/// better off; what is broken has its names with the causes.
+const ROWS_OF_ONE: usize = 12;
+const ROWS: usize = 20;
 
 pub(super) fn show(page: &mut Page<'_>, report: &Report) {
     let mut rows = Vec::new();
+    let mut room = ROWS;
     for verdict in WORST_FIRST {
         let all: Vec<&IntegrationReport> = report.integrations.iter().filter(|one| one.verdict == verdict).collect();
-        let shown = match verdict {
-            _ if all.len() <= ROWS => all.len(),
-            Status::Pass => 0,
-            _ => ROWS,
-        };
-        rows.extend(all.iter().take(shown).map(|one| row(one)));
-        let hidden = all.len() - shown;
-        if hidden > 0 {
-            let rest = if shown > 0 { "more" } else { "integrations" };
-            rows.push(vec![Span::status(verdict), Span::plain(format!("{} {rest}", number(hidden)))]);
+        if all.len() <= ROWS_OF_ONE.min(room) {
+            room -= all.len();
+            rows.extend(all.into_iter().map(row));
+        } else {
+            room = 0;
+            let counted = Span::plain(count(all.len(), "integration", "integrations"));
+            rows.push(vec![Span::status(verdict), counted]);
         }
     }
     page.table(0, &rows);
 }
 
 fn row(integration: &IntegrationReport) -> Vec<Span> {
-    let took = integration.checks.iter().map(|check| check.duration_ms).sum();
+    let ran = || integration.checks.iter().filter(|check| check.status != Status::Skip);
+    let took = ran().map(|check| check.duration_ms).fold(0, u64::saturating_add);
     vec![
         Span::status(integration.verdict),
-        Span::strong(integration.name.as_str()),
-        Span::plain(integration.provider.as_str()),
+        Span::strong(name(&integration.name)),
+        Span::plain(name(&integration.provider)),
         Span::plain(proved(integration)),
-        Span::dim(duration(took)),
+        Span::dim(ran().next().map(|_| duration(took)).unwrap_or_default()),
     ]
 }
 

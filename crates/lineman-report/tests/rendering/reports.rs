@@ -116,10 +116,7 @@ fn path(ms: u64) -> Vec<Phase> {
 
 fn config_and_reach(provider: &str) -> Vec<CheckReport> {
     let reach = check(&format!("{provider}/reach"), Level::Reach, 142, vec![]);
-    vec![
-        check(&format!("{provider}/settings"), Level::Config, 0, vec![]),
-        CheckReport { phases: path(142), ..reach },
-    ]
+    vec![check(&format!("{provider}/settings"), Level::Config, 0, vec![]), CheckReport { phases: path(142), ..reach }]
 }
 
 fn push_is_never_tried() -> NotProved {
@@ -153,7 +150,8 @@ pub(crate) fn passing_aws(name: &str) -> IntegrationReport {
         needs: Some("iam:SimulatePrincipalPolicy".into()),
     });
     made.requirements.push(RequirementStatus { id: "state".into(), status: Status::Unknown });
-    made.expires.push(Expiry { what: "certificate of sts.eu-west-1.amazonaws.com".into(), at: at("2027-04-01T12:00:00Z") });
+    made.expires
+        .push(Expiry { what: "certificate of sts.eu-west-1.amazonaws.com".into(), at: at("2027-04-01T12:00:00Z") });
     made
 }
 
@@ -189,16 +187,27 @@ pub(crate) fn revoked_key(name: &str) -> IntegrationReport {
 
 /// The key file is readable by others, and ssh refuses it.
 pub(crate) fn open_key_file(name: &str) -> IntegrationReport {
-    let finding = Finding::new("git/key-file-mode", Cause::SshKeyFilePermissions, "Others may read the key file /etc/platform/keys/deploy_ed25519, so ssh refuses to use it.")
-        .pointer("/secrets/ssh_key")
-        .evidence(Evidence::File { path: "/etc/platform/keys/deploy_ed25519".into(), seen: "mode 0644, owner platform".into() })
-        .evidence(Evidence::Ssh {
-            address: "git.example.com:22".into(),
-            lines: vec!["Permissions 0644 for '/etc/platform/keys/deploy_ed25519' are too open.".into(), "Load key \"/etc/platform/keys/deploy_ed25519\": bad permissions".into(), "git@git.example.com: Permission denied (publickey).".into()],
-            exit_status: Some(255),
-        })
-        .command("Take the file away from everyone but its owner.", ["chmod", "600", "/etc/platform/keys/deploy_ed25519"])
-        .doc("ssh(1)", "https://man.openbsd.org/ssh#FILES");
+    let finding = Finding::new(
+        "git/key-file-mode",
+        Cause::SshKeyFilePermissions,
+        "Others may read the key file /etc/platform/keys/deploy_ed25519, so ssh refuses to use it.",
+    )
+    .pointer("/secrets/ssh_key")
+    .evidence(Evidence::File {
+        path: "/etc/platform/keys/deploy_ed25519".into(),
+        seen: "mode 0644, owner platform".into(),
+    })
+    .evidence(Evidence::Ssh {
+        address: "git.example.com:22".into(),
+        lines: vec![
+            "Permissions 0644 for '/etc/platform/keys/deploy_ed25519' are too open.".into(),
+            "Load key \"/etc/platform/keys/deploy_ed25519\": bad permissions".into(),
+            "git@git.example.com: Permission denied (publickey).".into(),
+        ],
+        exit_status: Some(255),
+    })
+    .command("Take the file away from everyone but its owner.", ["chmod", "600", "/etc/platform/keys/deploy_ed25519"])
+    .doc("ssh(1)", "https://man.openbsd.org/ssh#FILES");
     let mut checks = config_and_reach("git");
     checks.push(check("git/key", Level::Config, 2, vec![finding]));
     checks.push(skipped("git/auth", Level::Identity, SkipReason::Blocked, Some("git/key")));
@@ -215,14 +224,32 @@ pub(crate) fn intercepted(name: &str) -> IntegrationReport {
         not_before: at("2026-11-01T00:00:00Z"),
         not_after: at("2027-11-01T00:00:00Z"),
     };
-    let finding = Finding::new("git/tls-intercepted", Cause::NetworkTlsIntercepted, "The certificate of github.com was issued by a proxy on the way, which this machine does not trust.")
-        .evidence(Evidence::Dns { name: "github.com".into(), answer: "ok".into(), addresses: vec!["140.82.121.4".into()], servers: vec!["10.0.0.2".into()] })
-        .evidence(Evidence::Tcp { address: "140.82.121.4:443".into(), outcome: "connected".into(), duration_ms: Some(12) })
-        .evidence(Evidence::Tls { server_name: "github.com".into(), outcome: "unknown issuer".into(), version: Some("TLSv1.3".into()), chain: vec![certificate], trust: Some("/etc/ssl/certs (system)".into()) })
-        .remedy("Set connection.ca_file to the CA bundle of your organisation.")
-        .doc("Git over a proxy", "https://git-scm.com/docs/git-config#Documentation/git-config.txt-httpsslCAInfo");
+    let finding = Finding::new(
+        "git/tls-intercepted",
+        Cause::NetworkTlsIntercepted,
+        "The certificate of github.com was issued by a proxy on the way, which this machine does not trust.",
+    )
+    .evidence(Evidence::Dns {
+        name: "github.com".into(),
+        answer: "ok".into(),
+        addresses: vec!["140.82.121.4".into()],
+        servers: vec!["10.0.0.2".into()],
+    })
+    .evidence(Evidence::Tcp { address: "140.82.121.4:443".into(), outcome: "connected".into(), duration_ms: Some(12) })
+    .evidence(Evidence::Tls {
+        server_name: "github.com".into(),
+        outcome: "unknown issuer".into(),
+        version: Some("TLSv1.3".into()),
+        chain: vec![certificate],
+        trust: Some("/etc/ssl/certs (system)".into()),
+    })
+    .remedy("Set connection.ca_file to the CA bundle of your organisation.")
+    .doc("Git over a proxy", "https://git-scm.com/docs/git-config#Documentation/git-config.txt-httpsslCAInfo");
     let reach = check("git/reach", Level::Reach, 96, vec![finding]);
-    let phases = vec![Phase { name: "tcp".into(), duration_ms: 12, ok: true }, Phase { name: "tls".into(), duration_ms: 80, ok: false }];
+    let phases = vec![
+        Phase { name: "tcp".into(), duration_ms: 12, ok: true },
+        Phase { name: "tls".into(), duration_ms: 80, ok: false },
+    ];
     let checks = vec![
         check("git/settings", Level::Config, 0, vec![]),
         CheckReport { phases, ..reach },
@@ -233,10 +260,22 @@ pub(crate) fn intercepted(name: &str) -> IntegrationReport {
 
 /// The provider throttles: nothing is known of the credential.
 pub(crate) fn throttled(name: &str) -> IntegrationReport {
-    let finding = Finding::new("git/rate-limited", Cause::ProviderRateLimited, "The Git host throttles requests of this address; nothing is known of the token.")
-        .severity(Severity::Unknown)
-        .evidence(Evidence::Http { method: "GET".into(), url: "https://git.example.com/api/v4/user".into(), status: Some(429), headers: vec![Header { name: "retry-after".into(), value: "58".into() }], body: Some("{\"message\": \"Retry later\"}".into()), request_id: None, duration_ms: Some(44) })
-        .remedy("Try again in a minute; run fewer jobs at once from this address.");
+    let finding = Finding::new(
+        "git/rate-limited",
+        Cause::ProviderRateLimited,
+        "The Git host throttles requests of this address; nothing is known of the token.",
+    )
+    .severity(Severity::Unknown)
+    .evidence(Evidence::Http {
+        method: "GET".into(),
+        url: "https://git.example.com/api/v4/user".into(),
+        status: Some(429),
+        headers: vec![Header { name: "retry-after".into(), value: "58".into() }],
+        body: Some("{\"message\": \"Retry later\"}".into()),
+        request_id: None,
+        duration_ms: Some(44),
+    })
+    .remedy("Try again in a minute; run fewer jobs at once from this address.");
     let mut checks = config_and_reach("git");
     let attempts = vec![Attempt { status: Status::Unknown, cause: Cause::ProviderRateLimited, duration_ms: 41 }];
     checks.push(CheckReport { attempts, ..check("git/auth", Level::Identity, 88, vec![finding]) });
@@ -245,9 +284,13 @@ pub(crate) fn throttled(name: &str) -> IntegrationReport {
 }
 
 pub(crate) fn crashed(name: &str) -> IntegrationReport {
-    let finding = Finding::new("host/plugin-crashed", Cause::PluginCrashed, "The plugin aws ended with signal 11 during aws/permissions, also when run again alone.")
-        .evidence(Evidence::log("stderr", "thread 'check' has overflowed its stack\nfatal runtime error: stack overflow"))
-        .remedy("Report it to the plugin's publisher; check the integration without it meanwhile.");
+    let finding = Finding::new(
+        "host/plugin-crashed",
+        Cause::PluginCrashed,
+        "The plugin aws ended with signal 11 during aws/permissions, also when run again alone.",
+    )
+    .evidence(Evidence::log("stderr", "thread 'check' has overflowed its stack\nfatal runtime error: stack overflow"))
+    .remedy("Report it to the plugin's publisher; check the integration without it meanwhile.");
     let mut checks = config_and_reach("aws");
     checks.push(check("aws/identity", Level::Identity, 187, vec![]));
     checks.push(check("aws/permissions", Level::Access, 20, vec![finding]));
@@ -256,11 +299,25 @@ pub(crate) fn crashed(name: &str) -> IntegrationReport {
 
 /// Works, but not for long; an older finding is suppressed.
 pub(crate) fn expiring(name: &str) -> IntegrationReport {
-    let finding = Finding::new("git/token-expiring", Cause::CredentialExpiring, "The access token ci-read expires in 9 days, on 2026-12-02.")
-        .severity(Severity::Warn)
-        .evidence(Evidence::Http { method: "GET".into(), url: "https://git.example.com/api/v4/personal_access_tokens/self".into(), status: Some(200), headers: vec![], body: None, request_id: None, duration_ms: Some(51) })
-        .remedy("Rotate the token now, while the old one still works.");
-    let mut known = Finding::new("git/scope-wide", Cause::PermissionExcessive, "The token may write to every repository.").severity(Severity::Warn);
+    let finding = Finding::new(
+        "git/token-expiring",
+        Cause::CredentialExpiring,
+        "The access token ci-read expires in 9 days, on 2026-12-02.",
+    )
+    .severity(Severity::Warn)
+    .evidence(Evidence::Http {
+        method: "GET".into(),
+        url: "https://git.example.com/api/v4/personal_access_tokens/self".into(),
+        status: Some(200),
+        headers: vec![],
+        body: None,
+        request_id: None,
+        duration_ms: Some(51),
+    })
+    .remedy("Rotate the token now, while the old one still works.");
+    let mut known =
+        Finding::new("git/scope-wide", Cause::PermissionExcessive, "The token may write to every repository.")
+            .severity(Severity::Warn);
     known.suppressed = Some(Suppressed { until: "2027-01-31".into(), reason: "rotation planned".into() });
     let mut made = passing_git(name);
     made.checks[2] = check("git/auth", Level::Identity, 310, vec![finding, known]);
@@ -304,15 +361,24 @@ pub(crate) fn interrupted() -> Report {
 pub(crate) fn hostile() -> Report {
     let long = "x".repeat(400);
     let evil = "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31mall \u{202e}good\r\nverdict: pass";
-    let mut finding = Finding::new(format!("evil/{evil}"), Cause::Other(format!("network.{evil}")), format!("{evil} {long}"))
-        .pointer(format!("/settings/{evil}"))
-        .evidence(Evidence::Http { method: evil.into(), url: format!("https://{long}"), status: Some(200), headers: vec![Header { name: evil.into(), value: evil.into() }], body: Some(format!("<{evil}>{evil}</{evil}>")), request_id: Some(evil.into()), duration_ms: Some(u64::MAX) })
-        .evidence(Evidence::log(evil, evil))
-        .command(evil, ["rm", evil, "a'b", "$(reboot)", &long])
-        .doc(evil, format!("https://{evil}{long}"))
-        .or_else(Cause::Other(evil.into()), Confidence::Possible)
-        .confidence(Confidence::Possible)
-        .detail(evil);
+    let mut finding =
+        Finding::new(format!("evil/{evil}"), Cause::Other(format!("network.{evil}")), format!("{evil} {long}"))
+            .pointer(format!("/settings/{evil}"))
+            .evidence(Evidence::Http {
+                method: evil.into(),
+                url: format!("https://{long}"),
+                status: Some(200),
+                headers: vec![Header { name: evil.into(), value: evil.into() }],
+                body: Some(format!("<{evil}>{evil}</{evil}>")),
+                request_id: Some(evil.into()),
+                duration_ms: Some(u64::MAX),
+            })
+            .evidence(Evidence::log(evil, evil))
+            .command(evil, ["rm", evil, "a'b", "$(reboot)", &long])
+            .doc(evil, format!("https://{evil}{long}"))
+            .or_else(Cause::Other(evil.into()), Confidence::Possible)
+            .confidence(Confidence::Possible)
+            .detail(evil);
     finding.remedies[0].who = Some(evil.into());
     finding.remedies[0].effect = Some(evil.into());
     let wide = format!("統合{}", "漢".repeat(60));
@@ -321,7 +387,8 @@ pub(crate) fn hostile() -> Report {
     broken.runbook = Some(evil.into());
     broken.labels.insert(evil.into(), evil.into());
     let mut fine = passing_aws(evil);
-    fine.not_proved[0] = NotProved { level: Level::Access, what: evil.into(), why: long.clone(), needs: Some(evil.into()) };
+    fine.not_proved[0] =
+        NotProved { level: Level::Access, what: evil.into(), why: long.clone(), needs: Some(evil.into()) };
     fine.expires[0] = Expiry { what: evil.into(), at: at("2026-11-20T00:00:00Z") };
     let mut made = report(vec![broken, fine, expiring(&long)]);
     made.run.vantage.name = Some(evil.into());
