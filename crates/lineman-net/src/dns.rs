@@ -66,7 +66,7 @@ pub(crate) async fn lookup(
     }
     let found = match limits.name_server {
         Some(server) => {
-            ask_servers(seen, host, Servers::only(server), budget).await.map_err(|answer| answer.failure(host))
+            ask_servers(seen, host, Servers::only(server), budget).await.map_err(|answer| answer.failure(host, budget))
         }
         None => ask_system(seen, host, budget).await,
     }?;
@@ -108,7 +108,7 @@ async fn ask_system(seen: &mut Seen, host: &str, budget: Duration) -> Outcome<Ve
             format!("The system's resolver does not find {}, though the name servers know it.", shown(host)),
         )
         .remedy("Look at the hosts line of /etc/nsswitch.conf, /etc/hosts and the local resolver's cache."),
-        Err(answer) => answer.failure(host),
+        Err(answer) => answer.failure(host, rest),
     };
     let asked = if asked.is_empty() { String::new() } else { format!(" Name servers asked: {asked}.") };
     Err(failure.detail(format!("The system's resolver said: {said}.{asked}")))
@@ -165,7 +165,7 @@ async fn ask_servers(seen: &mut Seen, host: &str, servers: Servers, budget: Dura
                     let ask = async |family| match timeout(budget, resolver.lookup(name.as_str(), family)).await {
                         Ok(Ok(lookup)) => Answer::found(lookup.answers().iter().map(|record| &record.data)),
                         Ok(Err(error)) => Answer::from(error),
-                        Err(_) => Answer::Timeout(budget),
+                        Err(_) => Answer::Timeout,
                     };
                     let (v4, v6) = tokio::join!(ask(RecordType::A), ask(RecordType::AAAA));
                     v6.and(v4)
@@ -193,7 +193,7 @@ enum Answer {
     NxDomain,
     Other(String),
     Unreachable(String),
-    Timeout(Duration),
+    Timeout,
     Refused,
     ServFail,
 }
@@ -234,13 +234,13 @@ impl Answer {
             Answer::NxDomain => 2,
             Answer::Other(_) => 3,
             Answer::Unreachable(_) => 4,
-            Answer::Timeout(_) => 5,
+            Answer::Timeout => 5,
             Answer::Refused => 6,
             Answer::ServFail => 7,
         }
     }
 
-    fn failure(self, host: &str) -> Box<PathFailure> {
+    fn failure(self, host: &str, waited: Duration) -> Box<PathFailure> {
         let host = shown(host);
         match self {
             Answer::Found(_) | Answer::Empty => {
@@ -262,9 +262,9 @@ impl Answer {
                 PathFailure::new(Fault::DnsRefused, format!("The name servers refuse to look up {host} (REFUSED)."))
                     .remedy("Use name servers that serve this machine, or allow it on those it uses.")
             }
-            Answer::Timeout(after) => PathFailure::new(
+            Answer::Timeout => PathFailure::new(
                 Fault::DnsTimeout,
-                format!("No name server answered for {host} within {}.", spell(after)),
+                format!("No name server answered for {host} within {}.", spell(waited)),
             )
             .remedy("Check that port 53 (UDP and TCP) to the name servers is open, and that they are up."),
             Answer::Unreachable(why) => {
@@ -286,6 +286,7 @@ impl From<NetError> for Answer {
             _ if error.is_no_records_found() => Answer::Empty,
             NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)) => Answer::ServFail,
             NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)) => Answer::Refused,
+            NetError::Timeout => Answer::Timeout,
             NetError::Io(_) | NetError::NoConnections => Answer::Unreachable(clean_line(&error.to_string(), 200)),
             _ => Answer::Other(clean_line(&error.to_string(), 200)),
         }
@@ -300,7 +301,7 @@ impl fmt::Display for Answer {
             Answer::NxDomain => "nxdomain",
             Answer::ServFail => "servfail",
             Answer::Refused => "refused",
-            Answer::Timeout(_) => "timeout",
+            Answer::Timeout => "timeout",
             Answer::Unreachable(why) | Answer::Other(why) => why,
         })
     }

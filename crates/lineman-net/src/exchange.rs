@@ -12,9 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use lineman_model::{Cause, Confidence, Evidence, Header, clean, clean_line};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::failure::{causes, told};
 use crate::proxy::ProxyChoice;
 use crate::target::{Protocol, Target, shown, spell};
-use crate::tls::rustls_error;
 use crate::verdict::Handshake;
 use crate::wire::{Heard, Tap, Wire};
 use crate::{Fault, Outcome, PathFailure, Seen, tunnel};
@@ -144,13 +144,8 @@ impl Context<'_> {
     /// A server of TLS 1.3 can refuse a client only once the client believes that all is well, so
     /// a failed handshake may turn up here.
     fn failed(&self, error: &hyper::Error) -> Box<PathFailure> {
-        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-        while let Some(error) = source {
-            let inside = error.downcast_ref::<std::io::Error>().and_then(rustls_error);
-            if let Some(error) = inside.or_else(|| error.downcast_ref()) {
-                return self.handshake().judge(error);
-            }
-            source = error.source();
+        if let Some(error) = causes(error).find_map(|error| error.downcast_ref()) {
+            return self.handshake().judge(error);
         }
         if !self.heard.is_empty() && (error.is_parse() || !self.heard.line().starts_with("HTTP/")) {
             return self.not_http();
@@ -163,7 +158,7 @@ impl Context<'_> {
         }
         let what = if self.heard.is_empty() { "before it answers" } else { "in the middle of its answer" };
         PathFailure::new(Fault::HttpReset, format!("{} cuts the connection off {what}.", self.host()))
-            .detail(clean_line(&chain(error), 300))
+            .detail(told(error))
             .remedy(
                 "Try again; then look at the server's log, and for a firewall or load balancer that cuts connections.",
             )
@@ -242,17 +237,6 @@ fn skew(headers: &HeaderMap, sent_at: Timestamp, received_at: Timestamp) -> Opti
 
 fn seconds(value: &HeaderValue) -> Option<u64> {
     value.to_str().ok()?.trim().parse().ok()
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 impl Seen {
