@@ -16,6 +16,15 @@ use crate::{Fault, PathFailure, tcp};
 pub fn classify(error: &(dyn Error + 'static)) -> Option<PathFailure> {
     let connecting = causes(error).any(is_about_connecting);
     let innermost = causes(error).filter_map(|error| one(error, connecting)).last()?;
+    // To the client, the way to the proxy is the inside of the tunnel.
+    let innermost = match causes(error).any(|error| error.to_string() == NO_WAY_TO_PROXY) {
+        true if innermost.phase == "tcp" => {
+            PathFailure::new(Fault::ProxyUnreachable, "The proxy cannot be connected to.")
+                .remedy("Correct the proxy, or add the host to no_proxy.")
+                .or_else(innermost.cause, Confidence::Likely)
+        }
+        _ => innermost,
+    };
     Some(*if innermost.detail.is_none() { innermost.detail(told(error)) } else { innermost })
 }
 
@@ -74,6 +83,8 @@ fn hyper(error: &hyper::Error) -> Option<Box<PathFailure>> {
     }
 }
 
+const NO_WAY_TO_PROXY: &str = "tunnel error: failed to create underlying connection";
+
 /// Errors whose types their crates keep to themselves: nothing is left of them but the text.
 fn unnamed(text: &str, connecting: bool) -> Option<Box<PathFailure>> {
     match text {
@@ -82,9 +93,10 @@ fn unnamed(text: &str, connecting: bool) -> Option<Box<PathFailure>> {
             PathFailure::new(Fault::ProxyAuthRequired, "The proxy wants credentials (HTTP 407).")
                 .remedy("Put the proxy's user and password in the proxy's address."),
         ),
-        _ if text.starts_with("tunnel error: ") && !text.ends_with("failed to create underlying connection") => {
-            Some(PathFailure::new(Fault::ProxyRejected, "The proxy opens no tunnel to the server."))
-        }
+        _ if text.starts_with("tunnel error: ") && text != NO_WAY_TO_PROXY => Some(
+            PathFailure::new(Fault::ProxyRejected, "The proxy opens no tunnel to the server.")
+                .remedy("Have the host allowed on the proxy, or add it to no_proxy."),
+        ),
         _ => None,
     }
 }

@@ -39,6 +39,13 @@ const TELLING: &[&str] = &[
     "www-authenticate",
 ];
 
+/// How servers for HTTPS answer plain HTTP: nginx, Apache and Go's library.
+const WANTS_TLS: [&str; 3] = [
+    "plain HTTP request was sent to HTTPS port",
+    "speaking plain HTTP to an SSL-enabled server port",
+    "Client sent an HTTP request to an HTTPS server",
+];
+
 /// What an answer tells.
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -192,6 +199,11 @@ impl Context<'_> {
     fn refused(&self, status: u16, headers: &[Header], body: &str) -> Option<Box<PathFailure>> {
         if let (407, Some(proxy)) = (status, self.forwarder) {
             return Some(tunnel::refused(proxy, &self.target.host, status, headers).during("http"));
+        }
+        if status == 400 && self.target.protocol == Protocol::Http && WANTS_TLS.iter().any(|words| body.contains(words))
+        {
+            let message = format!("Port {} of {} is for HTTPS.", self.target.port, self.host());
+            return Some(PathFailure::new(Fault::HttpWantsTls, message).remedy("Use https:// for this port."));
         }
         let wanted = status == 496 || (status == 400 && body.contains("No required SSL certificate was sent"));
         wanted.then(|| self.handshake().wants_certificate(Confidence::Confirmed))

@@ -111,6 +111,7 @@ async fn the_errors_of_a_client_mean_what_the_walk_would_say() {
         ),
         ("silence", "http", silent().await, direct.clone(), scant, "http http-timeout network.timeout"),
         ("407", "https", nobody, proxied(needs_login), ample, "connect proxy-auth-required network.proxy"),
+        ("no proxy", "https", nobody, proxied(nobody), ample, "tcp proxy-unreachable network.proxy"),
         ("403", "https", nobody, proxied(forbids), ample, "connect proxy-rejected network.proxy"),
     ];
     for (what, scheme, server, connection, limits, expect) in cases {

@@ -1,6 +1,6 @@
 use hickory_resolver::proto::op::ResponseCode;
-use lineman_model::Connection;
-use lineman_net::{Limits, resolve};
+use lineman_model::{Cause, Connection, Evidence};
+use lineman_net::{Limits, Target, resolve, walk};
 
 use crate::lab::*;
 use crate::{SCANT, check};
@@ -53,6 +53,7 @@ async fn every_answer_of_a_name_server_is_told_apart() {
 async fn names_that_need_no_name_server() {
     let server = http_server(OK).await;
     let nobody = Limits { name_server: Some(nobody().await), ..limits().await };
+    let scant = Limits { dns: SCANT, ..nobody };
     let system = Limits { name_server: None, ..nobody };
     let cases = [
         ("address", "127.0.0.1", nobody, "dns tcp http 200"),
@@ -60,6 +61,7 @@ async fn names_that_need_no_name_server() {
         ("metadata service", "169.254.169.254", nobody, "dns! address-refused config.endpoint-wrong"),
         ("the same as a number", "2852039166", nobody, "dns! address-refused config.endpoint-wrong"),
         ("the same in IPv6", "[::ffff:a9fe:a9fe]", nobody, "dns! address-refused config.endpoint-wrong"),
+        ("underscore", "no_such_name.test", scant, "dns! dns-timeout network.dns"),
         ("no name", "a..b", nobody, "dns! endpoint-invalid config.invalid"),
     ];
     for (what, host, limits, expect) in cases {
@@ -77,4 +79,23 @@ async fn the_resolver_of_a_client_gives_the_same() {
     assert_eq!(found, ["127.0.0.1".parse::<std::net::IpAddr>().unwrap(), "::1".parse().unwrap()]);
     let none = limits_with(Dns::Code(ResponseCode::NXDomain)).await;
     assert_eq!(resolve(HOST, &connection, &none).await.unwrap_err().code, "dns-nxdomain");
+}
+
+/// What the machine's own name servers say of a name that cannot exist depends on the machine; that
+/// they are asked after the system does not.
+#[test]
+fn where_the_system_finds_nothing_the_name_servers_are_asked_why() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let limits = Limits { dns: SCANT, name_server: None, ..Limits::default() };
+    let target = Target::tcp("no.such.name.invalid", 22);
+    let walk = runtime.block_on(walk(&target, &Connection::default(), &limits));
+    // A resolver that waits for its servers would keep the runtime from ending.
+    runtime.shutdown_background();
+    let failure = walk.failure.unwrap();
+    assert_eq!((failure.phase, failure.cause), ("dns", Cause::NetworkDns));
+    assert!(failure.detail.unwrap().starts_with("The system's resolver said: "));
+    let [Evidence::Dns { servers, .. }, Evidence::Dns { .. }] = &walk.evidence[..] else {
+        panic!("{:?}", walk.evidence)
+    };
+    assert_eq!(servers, &["system"]);
 }

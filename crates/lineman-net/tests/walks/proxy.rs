@@ -209,3 +209,12 @@ async fn no_proxy_is_obeyed() {
     let walk = check("bypassed", &url, &connection, &limits().await, "proxy dns tcp tls http 200", &[]).await;
     assert!(walk.proxy.is_none());
 }
+
+#[tokio::test]
+async fn plain_tcp_goes_through_a_proxy_for_everything() {
+    let server = greeter(b"SSH-2.0-x\r\n").await;
+    let proxy = connect_proxy("CONNECT api.example.test:22 ", server).await;
+    let connection = through(&format!("http://{proxy}"), Connection::default());
+    let expect = "proxy dns tcp connect connected";
+    check("ssh", &format!("ssh://git@{HOST}/"), &connection, &limits().await, expect, &[]).await;
+}

@@ -56,6 +56,12 @@ async fn a_certificate_is_accepted_or_the_reason_is_named() {
             &["CN=Stranger Root", "2 authorities", "chosen by connection.ca_file", "s_client"],
         ),
         (
+            "of a namesake of a trusted root",
+            Authority::root("Lab Root").issue(leaf_params(&[HOST])),
+            "dns tcp tls! tls-unknown-issuer network.tls-untrusted",
+            &["with another key"],
+        ),
+        (
             "self-signed",
             Identity::self_signed(leaf_params(&[HOST])),
             "dns tcp tls! tls-self-signed network.tls-untrusted",
