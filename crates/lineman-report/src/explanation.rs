@@ -1,7 +1,9 @@
 //! What `lineman explain` answers: the known failures that a pasted text matches.
 
 use lineman_model::{Alternative, Cause, Confidence, Doc, Finding, Remedy, Status};
+use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::page::{Page, Span};
 use crate::words::count;
@@ -48,11 +50,7 @@ pub fn explanation(matches: &[ExplainedMatch<'_>], style: &Style) -> String {
         page.gap();
         for one in matches.iter().skip(shown).take(IN_FULL * 2) {
             let cause = Span::plain(format!("{}:", one.finding.cause));
-            page.item(
-                0,
-                Span::dim("or  "),
-                &[Span::plain(one.provider), cause, Span::plain(one.finding.message.as_str())],
-            );
+            page.item(0, Span::dim("or  "), &[cause, Span::plain(one.finding.message.as_str())]);
         }
         let hidden = matches.len().saturating_sub(shown + IN_FULL * 2);
         if hidden > 0 {
@@ -65,8 +63,8 @@ pub fn explanation(matches: &[ExplainedMatch<'_>], style: &Style) -> String {
 fn in_full(page: &mut Page<'_>, n: usize, one: &ExplainedMatch<'_>) {
     let label = if n == 0 { Span::strong("✗ ") } else { Span::strong("or ") };
     page.item(0, label, &[Span::strong(one.finding.message.as_str())]);
-    let known = vec![Span::dim("·"), Span::plain(one.provider), Span::dim("·"), Span::dim(one.finding.code.as_str())];
-    page.text(2, &finding::place(one.finding, known));
+    let code = Span::dim(format!("· {}", one.finding.code));
+    page.text(2, &finding::place(one.finding, vec![code]));
     finding::remedies(page, one.finding, REMEDIES);
     let matched = Span::plain(format!("line {}: {}", one.matched_line, one.matched_text.trim()));
     finding::labelled(page, "seen", &[matched]);
@@ -74,7 +72,7 @@ fn in_full(page: &mut Page<'_>, n: usize, one: &ExplainedMatch<'_>) {
 }
 
 /// Matches as `lineman.explanation/1`, best first.
-pub fn explanation_json(matches: &[ExplainedMatch<'_>]) -> serde_json::Result<String> {
+pub fn explanation_json(matches: &[ExplainedMatch<'_>]) -> String {
     let matches = matches.iter().map(|one| Match {
         provider: one.provider,
         code: &one.finding.code,
@@ -86,17 +84,21 @@ pub fn explanation_json(matches: &[ExplainedMatch<'_>]) -> serde_json::Result<St
         also_possible: &one.finding.also_possible,
         matched: Matched { text: one.matched_text, line: one.matched_line },
     });
-    let document = Document { schema: EXPLANATION_SCHEMA, matches: matches.collect() };
-    serde_json::to_string_pretty(&document).map(|text| json::escaped(text) + "\n")
+    json::document(&Document { schema: EXPLANATION_SCHEMA, matches: matches.collect() })
 }
 
-#[derive(Serialize)]
+/// The JSON Schema of `lineman.explanation/1`.
+pub fn explanation_schema() -> Value {
+    json::schema_of::<Document<'_>>(EXPLANATION_SCHEMA)
+}
+
+#[derive(Serialize, JsonSchema)]
 struct Document<'a> {
     schema: &'a str,
     matches: Vec<Match<'a>>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Match<'a> {
     provider: &'a str,
     code: &'a str,
@@ -109,7 +111,7 @@ struct Match<'a> {
     matched: Matched<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Matched<'a> {
     text: &'a str,
     line: usize,
