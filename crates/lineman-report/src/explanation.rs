@@ -1,16 +1,10 @@
 //! What `lineman explain` answers: the known failures that a pasted text matches.
 
-use lineman_model::{Alternative, Cause, Confidence, Doc, Finding, Remedy, Status};
-use schemars::JsonSchema;
-use serde::Serialize;
-use serde_json::Value;
+use lineman_model::{Finding, Status};
 
 use crate::page::{Page, Span};
 use crate::words::count;
-use crate::{Style, finding, json};
-
-/// The name and version of the explanation's format.
-pub const EXPLANATION_SCHEMA: &str = "lineman.explanation/1";
+use crate::{Style, finding};
 
 /// Matches after the best one that are still shown in full.
 const IN_FULL: usize = 2;
@@ -49,8 +43,9 @@ pub fn explanation(matches: &[ExplainedMatch<'_>], style: &Style) -> String {
     if matches.len() > shown {
         page.gap();
         for one in matches.iter().skip(shown).take(IN_FULL * 2) {
-            let cause = Span::plain(format!("{}:", one.finding.cause));
-            page.item(0, Span::dim("or  "), &[cause, Span::plain(one.finding.message.as_str())]);
+            let provider = Span::plain(format!("{}:", one.provider));
+            let cause = Span::dim(format!("({})", one.finding.cause));
+            page.item(0, Span::dim("or "), &[provider, Span::plain(one.finding.message.as_str()), cause]);
         }
         let hidden = matches.len().saturating_sub(shown + IN_FULL * 2);
         if hidden > 0 {
@@ -69,50 +64,4 @@ fn in_full(page: &mut Page<'_>, n: usize, one: &ExplainedMatch<'_>) {
     let matched = Span::plain(format!("line {}: {}", one.matched_line, one.matched_text.trim()));
     finding::labelled(page, "seen", &[matched]);
     finding::details(page, one.finding, None);
-}
-
-/// Matches as `lineman.explanation/1`, best first.
-pub fn explanation_json(matches: &[ExplainedMatch<'_>]) -> String {
-    let matches = matches.iter().map(|one| Match {
-        provider: one.provider,
-        code: &one.finding.code,
-        cause: &one.finding.cause,
-        confidence: one.finding.confidence,
-        message: &one.finding.message,
-        remedies: &one.finding.remedies,
-        docs: &one.finding.docs,
-        also_possible: &one.finding.also_possible,
-        matched: Matched { text: one.matched_text, line: one.matched_line },
-    });
-    json::document(&Document { schema: EXPLANATION_SCHEMA, matches: matches.collect() })
-}
-
-/// The JSON Schema of `lineman.explanation/1`.
-pub fn explanation_schema() -> Value {
-    json::schema_of::<Document<'_>>(EXPLANATION_SCHEMA)
-}
-
-#[derive(Serialize, JsonSchema)]
-struct Document<'a> {
-    schema: &'a str,
-    matches: Vec<Match<'a>>,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct Match<'a> {
-    provider: &'a str,
-    code: &'a str,
-    cause: &'a Cause,
-    confidence: Confidence,
-    message: &'a str,
-    remedies: &'a [Remedy],
-    docs: &'a [Doc],
-    also_possible: &'a [Alternative],
-    matched: Matched<'a>,
-}
-
-#[derive(Serialize, JsonSchema)]
-struct Matched<'a> {
-    text: &'a str,
-    line: usize,
 }

@@ -3,29 +3,24 @@
 use std::io;
 
 use lineman_model::{REPORT_SCHEMA, Report};
-use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::Style;
 
 pub(crate) fn render(report: &Report, _: &Style, out: &mut dyn io::Write) -> io::Result<()> {
-    out.write_all(document(report).as_bytes())
+    out.write_all(checked(serde_json::to_string_pretty(report)).as_bytes())
 }
 
-/// A document of its own: indented by two spaces, with a line end.
-pub(crate) fn document<T: Serialize>(value: &T) -> String {
-    shown(serde_json::to_string_pretty(value)) + "\n"
-}
-
-/// JSON on one line, without a line end.
+/// JSON on one line.
 pub(crate) fn line<T: Serialize>(value: &T) -> String {
-    shown(serde_json::to_string(value))
+    checked(serde_json::to_string(value))
 }
 
-fn shown(json: serde_json::Result<String>) -> String {
-    #[expect(clippy::expect_used, reason = "the model's keys are strings, which is all that JSON asks")]
-    escaped(json.expect("the model is JSON"))
+/// JSON that is safe to show, with a line end.
+#[expect(clippy::expect_used, reason = "the model's keys are strings, which is all that JSON asks")]
+fn checked(json: serde_json::Result<String>) -> String {
+    escaped(json.expect("the model is JSON")) + "\n"
 }
 
 /// Escapes what JSON lets stand and a terminal obeys: C1 controls and marks that turn the
@@ -46,17 +41,12 @@ fn escaped(json: String) -> String {
 
 /// The JSON Schema of `lineman.report/1`.
 pub fn schema() -> Value {
-    schema_of::<Report>(REPORT_SCHEMA)
-}
-
-/// The JSON Schema of a document that names its format, and no other, at `schema`.
-pub(crate) fn schema_of<T: JsonSchema>(format: &str) -> Value {
-    let mut schema = schemars::schema_for!(T);
-    schema.insert("$id".into(), json!(format));
-    schema.insert("title".into(), json!(format));
+    let mut schema = schemars::schema_for!(Report);
+    schema.insert("$id".into(), json!(REPORT_SCHEMA));
+    schema.insert("title".into(), json!(REPORT_SCHEMA));
     let mut schema = schema.to_value();
     if let Some(name) = schema.pointer_mut("/properties/schema") {
-        name["const"] = json!(format);
+        name["const"] = json!(REPORT_SCHEMA);
     }
     schema
 }

@@ -29,7 +29,7 @@ use std::io;
 
 use lineman_model::{Finding, Report};
 
-pub use explanation::{EXPLANATION_SCHEMA, ExplainedMatch, explanation, explanation_json, explanation_schema};
+pub use explanation::{ExplainedMatch, explanation};
 pub use format::{Format, UnknownFormat};
 pub use json::schema;
 pub use ndjson::{event, event_schema};

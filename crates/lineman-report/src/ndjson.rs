@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{Style, json};
 
-/// An event as one line of JSON, without its line end.
+/// An event as one line of JSON, its line end included.
 pub fn event(event: &Event) -> String {
     json::line(event)
 }
@@ -20,7 +20,7 @@ pub fn event_schema() -> Value {
 /// A finished run, told again: the events that a run leaves behind, in the order of the report.
 pub(crate) fn render(report: &Report, _: &Style, out: &mut dyn io::Write) -> io::Result<()> {
     let checks = report.summary.checks.total();
-    let mut tell = |event: Event| writeln!(out, "{}", json::line(&event));
+    let mut tell = |event: Event| out.write_all(json::line(&event).as_bytes());
     tell(Event::RunStarted { run: report.run.clone(), integrations: report.integrations.len(), checks })?;
     for integration in &report.integrations {
         for check in &integration.checks {
