@@ -1,14 +1,10 @@
 //! What `lineman explain` answers: the known failures that a pasted text matches.
 
-use lineman_model::{Alternative, Cause, Confidence, Doc, Finding, Remedy, Status};
-use serde::Serialize;
+use lineman_model::{Finding, Status};
 
 use crate::page::{Page, Span};
 use crate::words::count;
-use crate::{Style, finding, json};
-
-/// The name and version of the explanation's format.
-pub const EXPLANATION_SCHEMA: &str = "lineman.explanation/1";
+use crate::{Style, finding};
 
 /// Matches after the best one that are still shown in full.
 const IN_FULL: usize = 2;
@@ -47,12 +43,9 @@ pub fn explanation(matches: &[ExplainedMatch<'_>], style: &Style) -> String {
     if matches.len() > shown {
         page.gap();
         for one in matches.iter().skip(shown).take(IN_FULL * 2) {
-            let cause = Span::plain(format!("{}:", one.finding.cause));
-            page.item(
-                0,
-                Span::dim("or  "),
-                &[Span::plain(one.provider), cause, Span::plain(one.finding.message.as_str())],
-            );
+            let provider = Span::plain(format!("{}:", one.provider));
+            let cause = Span::dim(format!("({})", one.finding.cause));
+            page.item(0, Span::dim("or "), &[provider, Span::plain(one.finding.message.as_str()), cause]);
         }
         let hidden = matches.len().saturating_sub(shown + IN_FULL * 2);
         if hidden > 0 {
@@ -65,52 +58,10 @@ pub fn explanation(matches: &[ExplainedMatch<'_>], style: &Style) -> String {
 fn in_full(page: &mut Page<'_>, n: usize, one: &ExplainedMatch<'_>) {
     let label = if n == 0 { Span::strong("✗ ") } else { Span::strong("or ") };
     page.item(0, label, &[Span::strong(one.finding.message.as_str())]);
-    let known = vec![Span::dim("·"), Span::plain(one.provider), Span::dim("·"), Span::dim(one.finding.code.as_str())];
-    page.text(2, &finding::place(one.finding, known));
+    let code = Span::dim(format!("· {}", one.finding.code));
+    page.text(2, &finding::place(one.finding, vec![code]));
     finding::remedies(page, one.finding, REMEDIES);
     let matched = Span::plain(format!("line {}: {}", one.matched_line, one.matched_text.trim()));
     finding::labelled(page, "seen", &[matched]);
     finding::details(page, one.finding, None);
-}
-
-/// Matches as `lineman.explanation/1`, best first.
-pub fn explanation_json(matches: &[ExplainedMatch<'_>]) -> serde_json::Result<String> {
-    let matches = matches.iter().map(|one| Match {
-        provider: one.provider,
-        code: &one.finding.code,
-        cause: &one.finding.cause,
-        confidence: one.finding.confidence,
-        message: &one.finding.message,
-        remedies: &one.finding.remedies,
-        docs: &one.finding.docs,
-        also_possible: &one.finding.also_possible,
-        matched: Matched { text: one.matched_text, line: one.matched_line },
-    });
-    let document = Document { schema: EXPLANATION_SCHEMA, matches: matches.collect() };
-    serde_json::to_string_pretty(&document).map(|text| json::escaped(text) + "\n")
-}
-
-#[derive(Serialize)]
-struct Document<'a> {
-    schema: &'a str,
-    matches: Vec<Match<'a>>,
-}
-
-#[derive(Serialize)]
-struct Match<'a> {
-    provider: &'a str,
-    code: &'a str,
-    cause: &'a Cause,
-    confidence: Confidence,
-    message: &'a str,
-    remedies: &'a [Remedy],
-    docs: &'a [Doc],
-    also_possible: &'a [Alternative],
-    matched: Matched<'a>,
-}
-
-#[derive(Serialize)]
-struct Matched<'a> {
-    text: &'a str,
-    line: usize,
 }

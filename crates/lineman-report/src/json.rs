@@ -9,18 +9,23 @@ use serde_json::{Value, json};
 use crate::Style;
 
 pub(crate) fn render(report: &Report, _: &Style, out: &mut dyn io::Write) -> io::Result<()> {
-    let text = serde_json::to_string_pretty(report)?;
-    writeln!(out, "{}", escaped(text))
+    out.write_all(checked(serde_json::to_string_pretty(report)).as_bytes())
 }
 
 /// JSON on one line.
-pub(crate) fn line<T: Serialize>(value: &T) -> serde_json::Result<String> {
-    serde_json::to_string(value).map(escaped)
+pub(crate) fn line<T: Serialize>(value: &T) -> String {
+    checked(serde_json::to_string(value))
+}
+
+/// JSON that is safe to show, with a line end.
+#[expect(clippy::expect_used, reason = "the model's keys are strings, which is all that JSON asks")]
+fn checked(json: serde_json::Result<String>) -> String {
+    escaped(json.expect("the model is JSON")) + "\n"
 }
 
 /// Escapes what JSON lets stand and a terminal obeys: C1 controls and marks that turn the
 /// direction of text. They occur only within strings, so the value stays the same.
-pub(crate) fn escaped(json: String) -> String {
+fn escaped(json: String) -> String {
     let obeyed = |c: char| matches!(c, '\u{7f}'..='\u{9f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     if !json.contains(obeyed) {
         return json;
@@ -36,11 +41,10 @@ pub(crate) fn escaped(json: String) -> String {
 
 /// The JSON Schema of `lineman.report/1`.
 pub fn schema() -> Value {
-    let mut schema = schemars::schema_for!(Report).to_value();
-    if let Some(fields) = schema.as_object_mut() {
-        fields.insert("$id".into(), json!(REPORT_SCHEMA));
-        fields.insert("title".into(), json!(REPORT_SCHEMA));
-    }
+    let mut schema = schemars::schema_for!(Report);
+    schema.insert("$id".into(), json!(REPORT_SCHEMA));
+    schema.insert("title".into(), json!(REPORT_SCHEMA));
+    let mut schema = schema.to_value();
     if let Some(name) = schema.pointer_mut("/properties/schema") {
         name["const"] = json!(REPORT_SCHEMA);
     }

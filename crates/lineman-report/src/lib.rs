@@ -29,10 +29,10 @@ use std::io;
 
 use lineman_model::{Finding, Report};
 
-pub use explanation::{EXPLANATION_SCHEMA, ExplainedMatch, explanation, explanation_json};
+pub use explanation::{ExplainedMatch, explanation};
 pub use format::{Format, UnknownFormat};
 pub use json::schema;
-pub use ndjson::event;
+pub use ndjson::{event, event_schema};
 pub use read::{MAX_BYTES, ReadError, read};
 pub use style::Style;
 

@@ -3,19 +3,24 @@
 use std::io;
 
 use lineman_model::{Event, Report};
+use serde_json::Value;
 
 use crate::{Style, json};
 
-/// An event as one line of JSON, without its line end.
+/// An event as one line of JSON, its line end included.
 pub fn event(event: &Event) -> String {
-    #[expect(clippy::expect_used, reason = "every key of an event is a string, which is all that JSON asks")]
-    json::line(event).expect("an event is JSON")
+    json::line(event)
+}
+
+/// The JSON Schema of one line.
+pub fn event_schema() -> Value {
+    schemars::schema_for!(Event).to_value()
 }
 
 /// A finished run, told again: the events that a run leaves behind, in the order of the report.
 pub(crate) fn render(report: &Report, _: &Style, out: &mut dyn io::Write) -> io::Result<()> {
     let checks = report.summary.checks.total();
-    let mut tell = |event: Event| writeln!(out, "{}", json::line(&event)?);
+    let mut tell = |event: Event| out.write_all(json::line(&event).as_bytes());
     tell(Event::RunStarted { run: report.run.clone(), integrations: report.integrations.len(), checks })?;
     for integration in &report.integrations {
         for check in &integration.checks {

@@ -3,13 +3,13 @@
 
 use std::borrow::Cow;
 
+use lineman_model::Status;
 use textwrap::WordSeparator;
 use textwrap::core::{Fragment, Word, break_words, display_width};
 use textwrap::wrap_algorithms::wrap_first_fit;
 
 use crate::Style;
 use crate::style::{Role, mark};
-use lineman_model::Status;
 
 /// Words to copy that are longer than this are broken all the same: nobody copies those.
 const LONGEST_VERBATIM: usize = 300;
@@ -121,7 +121,9 @@ impl<'a> Page<'a> {
         let room = self.style.columns().saturating_sub(hang + "  ".len() + " \\".len());
         let quoted: Vec<String> = argv
             .iter()
-            .filter_map(|argument| shlex::try_quote(&self.style.safe(argument.as_ref())).ok().map(Cow::into_owned))
+            .filter_map(|argument| {
+                shlex::try_quote(&self.style.safe(argument.as_ref()).replace(TIE, " ")).ok().map(Cow::into_owned)
+            })
             .collect();
         let lines = command_lines(&quoted, room);
         let last = lines.len().saturating_sub(1);
@@ -139,18 +141,26 @@ impl<'a> Page<'a> {
     pub(crate) fn table(&mut self, indent: usize, rows: &[Vec<Span>]) {
         const GUTTER: usize = 2;
         const NARROWEST: usize = 8;
+        const LONGEST_WORD: usize = 30;
         let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-        let mut widths = vec![0; columns];
+        let (mut widths, mut words) = (vec![0; columns], vec![NARROWEST; columns]);
         for row in rows {
-            for (width, span) in widths.iter_mut().zip(row) {
-                *width = display_width(self.style.safe(&span.text).trim()).max(*width);
+            for ((width, word), span) in widths.iter_mut().zip(&mut words).zip(row) {
+                let text = self.style.safe(&span.text);
+                *width = display_width(text.trim()).max(*width);
+                *word = text.split(' ').map(|word| display_width(word).min(LONGEST_WORD)).fold(*word, usize::max);
             }
         }
         let room = self.style.columns().saturating_sub(indent + GUTTER * columns.saturating_sub(1));
         while widths.iter().sum::<usize>() > room {
-            match widths.iter_mut().max() {
-                Some(widest) if *widest > NARROWEST => *widest -= 1,
-                _ => break,
+            // Words are broken only when folding between them is not enough.
+            let folds = widths.iter_mut().zip(&words).filter(|(width, word)| **width > **word).map(|(width, _)| width);
+            match folds.max() {
+                Some(width) => *width -= 1,
+                None => match words.iter_mut().max() {
+                    Some(word) if *word > NARROWEST => *word -= 1,
+                    _ => break,
+                },
             }
         }
         for row in rows {
@@ -181,7 +191,7 @@ impl<'a> Page<'a> {
     /// Folds a paragraph to a width; at least one line.
     fn fold(&self, spans: &[Span], width: usize) -> Vec<Folded> {
         // A separator goes to the next line with what it separates.
-        let safe = |span: &Span| self.style.safe(&span.text.replace("· ", "·\u{a0}"));
+        let safe = |span: &Span| self.style.safe(&span.text.replace("· ", &format!("·{TIE}")));
         let texts: Vec<(Role, String)> = spans.iter().map(|span| (span.role, safe(span))).collect();
         let mut pieces = Vec::new();
         for (role, text) in &texts {
@@ -252,4 +262,47 @@ fn command_lines(quoted: &[String], room: usize) -> Vec<String> {
 struct Folded {
     painted: String,
     width: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_can_be_pasted_back_whole() {
+        let check = |argv: &[&str], expect: &str| {
+            let style = Style { width: 40, ..Style::default() };
+            let mut page = Page::new(&style);
+            page.command(2, Span::plain(""), argv);
+            let shown = page.finish();
+            assert_eq!(shown, expect);
+            // What a shell does before anything else: the sign and the line end are removed.
+            assert_eq!(shlex::split(&shown.replace("\\\n", "")).unwrap(), argv);
+        };
+        check(&["chmod", "600", "a b", "$HOME", "it's"], "  chmod 600 'a b' '$HOME' \"it's\"\n");
+        check(&["tool", "make", "--name", "one two", "--force"], "  tool make --name 'one two' --force\n");
+        check(
+            &["tool", "--first", "aaaaaaaaaaaaaaa", "--second", "bbbbbbbbbbbbbbb"],
+            "  tool --first aaaaaaaaaaaaaaa \\\n    --second bbbbbbbbbbbbbbb\n",
+        );
+        check(
+            &["tool", "https://example.com/longer-than-a-line-of-forty-columns", "end"],
+            "  tool \\\n    https://example.com/longer-than-a-line-of-forty-columns \\\n    end\n",
+        );
+    }
+
+    #[test]
+    fn width_is_counted_in_columns_and_words_break_only_where_they_must() {
+        let check = |text: &str, expect: &[&str]| {
+            let style = Style { width: 40, ..Style::default() };
+            let mut page = Page::new(&style);
+            page.item(20, Span::plain("→ "), &[Span::plain(text)]);
+            let shown = page.finish();
+            assert_eq!(shown.lines().map(|line| line.trim_start()).collect::<Vec<_>>(), expect);
+        };
+        check("the quick brown fox jumps", &["→ the quick brown", "fox jumps"]);
+        check(&"漢".repeat(12), &[&format!("→ {}", "漢".repeat(9)), "漢漢漢"]);
+        check(&"x".repeat(20), &[&format!("→ {}", "x".repeat(18)), "xx"]);
+        check("one two three · four five", &["→ one two three", "· four five"]);
+    }
 }

@@ -1,7 +1,10 @@
 //! A saved report, read back.
 
+use std::collections::HashMap;
+
 use lineman_model::{REPORT_SCHEMA, Report, clean_line};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use serde_json::error::Category;
 
@@ -61,7 +64,11 @@ pub fn read(json: &[u8]) -> Result<Report, ReadError> {
     if json.len() > MAX_BYTES {
         return Err(ReadError::TooLarge { bytes: json.len() });
     }
-    let Kind { schema } = serde_json::from_slice(json).map_err(refused)?;
+    let schema = match serde_json::from_slice(json) {
+        Ok(Kind { schema, .. }) => schema,
+        Err(error) if error.classify() == Category::Data => Value::Null,
+        Err(error) => return Err(refused(error)),
+    };
     match schema.as_str() {
         Some(REPORT_SCHEMA) => serde_json::from_slice(json).map_err(refused),
         Some(other) if other.starts_with("lineman.report/") => {
@@ -77,6 +84,9 @@ pub fn read(json: &[u8]) -> Result<Report, ReadError> {
 struct Kind {
     #[serde(default)]
     schema: Value,
+    /// Takes nothing but an object for a document: a struct alone may also be a list.
+    #[serde(flatten)]
+    _rest: HashMap<String, IgnoredAny>,
 }
 
 fn refused(error: serde_json::Error) -> ReadError {

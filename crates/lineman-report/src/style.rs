@@ -55,7 +55,7 @@ impl Style {
 
     pub(crate) fn paint(&self, role: Role, text: &str) -> String {
         let ansi = role.ansi();
-        if !self.colour || ansi.is_plain() || text.is_empty() {
+        if !self.colour || ansi.is_plain() || text.trim().is_empty() {
             return text.to_owned();
         }
         format!("{ansi}{text}{ansi:#}")

@@ -3,7 +3,7 @@
 use lineman_model::{IntegrationReport, Report, Status, Tally};
 
 use super::WORST_FIRST;
-use crate::page::{Page, Span};
+use crate::page::{Page, Span, TIE};
 use crate::words::{count, duration, name};
 
 /// Rows of one verdict, and rows at all. What does not fit is counted, and so is all that is
@@ -43,8 +43,8 @@ fn row(integration: &IntegrationReport) -> Vec<Span> {
 /// The highest level proved; where there is none and nothing was found, why not.
 pub(super) fn proved(integration: &IntegrationReport) -> String {
     let proved = match integration.proved {
-        Some(level) => format!("proved: {level}"),
-        None => "proved: nothing".to_owned(),
+        Some(level) => format!("proved:{TIE}{level}"),
+        None => format!("proved:{TIE}nothing"),
     };
     if integration.verdict == Status::Pass || integration.findings().next().is_some() {
         return proved;
