@@ -44,7 +44,7 @@ enum Bound {
     Run,
 }
 
-impl<'a> Tries<'a> {
+impl Tries<'_> {
     /// Tries until the answer stands.
     pub(crate) async fn run(self) -> Done {
         let mut last = match self.once(true).await {
