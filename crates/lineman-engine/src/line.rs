@@ -74,6 +74,8 @@ fn report(info: &CheckInfo, status: Status, findings: Vec<Finding>) -> CheckRepo
 /// time and nothing that was seen is lost.
 pub(crate) struct Walk<'a> {
     line: &'a Line,
+    /// The line's place in the plan.
+    number: usize,
     shared: &'a Shared<'a>,
     stopwatch: Stopwatch,
     /// One place for each step.
@@ -82,9 +84,9 @@ pub(crate) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(crate) fn new(line: &'a Line, shared: &'a Shared<'a>) -> Walk<'a> {
+    pub(crate) fn new(number: usize, line: &'a Line, shared: &'a Shared<'a>) -> Walk<'a> {
         let done = Mutex::new(vec![None; line.steps.len()]);
-        Walk { line, shared, stopwatch: Stopwatch::default(), done, report: OnceLock::new() }
+        Walk { line, number, shared, stopwatch: Stopwatch::default(), done, report: OnceLock::new() }
     }
 
     /// Runs every step as soon as its needs are over, then ends the session.
@@ -151,6 +153,7 @@ impl<'a> Walk<'a> {
             Work::Asked { subject, check } => Decision::Ask(Tries {
                 shared: self.shared,
                 line: self.line,
+                number: self.number,
                 stopwatch: &self.stopwatch,
                 subject,
                 info: &subject.description.checks[*check],

@@ -108,7 +108,8 @@ pub async fn run(
     };
     events(Event::RunStarted { run: run.clone(), integrations: plan.integrations(), checks: plan.checks() });
 
-    let walks: Vec<Walk<'_>> = plan.lines.iter().map(|line| Walk::new(line, &shared)).collect();
+    let walks: Vec<Walk<'_>> =
+        plan.lines.iter().enumerate().map(|(number, line)| Walk::new(number, line, &shared)).collect();
     run.complete = {
         let all = walks.iter().map(Walk::run).collect::<FuturesUnordered<_>>().collect::<()>();
         match select(pin!(cancel), all).await {

@@ -23,6 +23,8 @@ const PROGRESS_LENGTH: usize = 200;
 pub(crate) struct Tries<'a> {
     pub(crate) shared: &'a Shared<'a>,
     pub(crate) line: &'a Line,
+    /// The line's place in the plan.
+    pub(crate) number: usize,
     pub(crate) stopwatch: &'a Stopwatch,
     pub(crate) subject: &'a Arc<Subject>,
     pub(crate) info: &'a CheckInfo,
@@ -42,28 +44,27 @@ enum Bound {
     Run,
 }
 
-impl<'a> Tries<'a> {
+impl Tries<'_> {
     /// Tries until the answer stands.
     pub(crate) async fn run(self) -> Done {
-        let mut tries = Vec::new();
-        let not_tried = loop {
-            match self.once(tries.is_empty()).await {
-                Ok(one) => tries.push(one),
-                Err(skip) => break Some(skip),
-            }
-            let Some(pause) = self.pause_before_another(&tries) else { break None };
-            sleep(pause).await;
+        let mut last = match self.once(true).await {
+            Ok(first) => first,
+            Err(skip) => return Done::skipped(self.info, skip),
         };
-        match (tries.pop(), not_tried) {
-            (Some(last), _) => self.judge(last, tries),
-            (None, skip) => Done::skipped(self.info, skip.unwrap_or_else(|| self.no_time(Bound::Run))),
+        let mut earlier = Vec::new();
+        while let Some(pause) = self.pause_before_another(&last, earlier.len()) {
+            sleep(pause).await;
+            // Where no time is left for another try, the last answer stands.
+            let Ok(next) = self.once(false).await else { break };
+            earlier.push(std::mem::replace(&mut last, next));
         }
+        self.judge(last, earlier)
     }
 
     /// One try, or why there is no time for it.
     async fn once(&self, first: bool) -> Result<Try, Skip> {
         let shared = self.shared;
-        let places = timeout_at(shared.end, shared.gates.pass(self.line)).await;
+        let places = timeout_at(shared.end, shared.gates.pass(self.number, self.stopwatch.was_started())).await;
         let _places = places.map_err(|_| self.no_time(Bound::Run))?;
         let (deadline, bound) = self.deadline();
         if deadline.is_zero() {
@@ -97,7 +98,7 @@ impl<'a> Tries<'a> {
                 answer
             }
             Err(_) => {
-                let message = format!("`{}` was not answered within {deadline:?}, nor given up after", self.info.id);
+                let message = format!("`{}` was not answered within {deadline:.1?}, nor given up after", self.info.id);
                 let finding = Finding::new("lineman/no-answer", Cause::PluginTimedOut, message + &last_seen(doing));
                 CheckAnswer { findings: vec![finding], outcome: CheckOutcome::default() }
             }
@@ -117,7 +118,7 @@ impl<'a> Tries<'a> {
         let late = |finding: &Finding| finding.cause == Cause::PluginTimedOut;
         if answer.findings.iter().any(late) {
             answer.findings.retain(|finding| !late(finding));
-            let message = format!("the time for {whose} was over {deadline:?} after `{}` began", self.info.id);
+            let message = format!("the time for {whose} was over {deadline:.1?} after `{}` began", self.info.id);
             let finding = Finding::new(code, Cause::Undetermined, message + &last_seen(doing));
             answer.findings.push(match self.where_the_time_went() {
                 Some(detail) => finding.detail(detail),
@@ -136,9 +137,8 @@ impl<'a> Tries<'a> {
     }
 
     /// How long to wait before trying again; nothing when the last answer stands.
-    fn pause_before_another(&self, tries: &[Try]) -> Option<Duration> {
-        let last = tries.last()?;
-        let earlier = u32::try_from(tries.len() - 1).ok()?;
+    fn pause_before_another(&self, last: &Try, earlier: usize) -> Option<Duration> {
+        let earlier = u32::try_from(earlier).ok()?;
         let pause = BACKOFF.saturating_mul(2_u32.checked_pow(earlier)?);
         let mut findings = last.answer.findings.clone();
         self.complete(&mut findings);

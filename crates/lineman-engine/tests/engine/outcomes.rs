@@ -2,8 +2,7 @@
 
 use jiff::civil::date;
 use lineman_engine::{ExitCode, FailOn, Suppression, Unavailable, exit_code};
-use lineman_model::protocol::PROTOCOL;
-use lineman_model::{Cause, Finding, Level, SecretMap, Severity, Status};
+use lineman_model::{Cause, Finding, Level, Requirement, Severity, Status};
 
 use crate::scripted::{Stage, assert_lines, finding, tell};
 
@@ -333,10 +332,21 @@ async fn the_exit_code_has_its_precedence() {
     check(&[], FailOn::Fail, ExitCode::Undetermined).await;
 }
 
-#[test]
-fn the_subject_of_the_tests_is_as_in_production() {
-    let subject = Stage::new([("one", "reach a/reach")]).subjects.remove(0).unwrap();
-    assert_eq!(subject.description.protocol, PROTOCOL);
-    assert_eq!(subject.description.check("a/reach").map(|check| check.level), Some(Level::Reach));
-    assert!(matches!(&subject.inputs, Ok(SecretMap(secrets)) if secrets.is_empty()));
+#[tokio::test(start_paused = true)]
+async fn what_the_checks_say_besides_findings_is_gathered() {
+    let script = r#"
+        access a/one = {"requirements":[{"id":"r1","status":"pass"},{"id":"r2","status":"pass"},{"id":"x","status":"pass"}],"expires":[{"what":"the key","at":"2030-01-01T00:00:00Z"}]}
+        operation a/two = {"requirements":[{"id":"r2","status":"fail"}],"expires":[{"what":"the token","at":"2029-01-01T00:00:00Z"},{"what":"the key","at":"2030-01-01T00:00:00Z"}],"not_proved":[{"level":"access","what":"deleting","why":"not simulated"}],"phases":[{"name":"dns","duration_ms":3,"ok":true}]}"#;
+    let mut stage = Stage::new([("one", script)]);
+    let requires = ["r1", "r2", "r3"].map(|id| Requirement { id: id.into(), words: Default::default() });
+    stage.first().integration.requires = requires.to_vec();
+    let report = stage.report().await.integrations.remove(0);
+
+    let requirements: Vec<_> = report.requirements.iter().map(|it| (it.id.as_str(), it.status)).collect();
+    assert_eq!(requirements, [("r1", Status::Pass), ("r2", Status::Fail), ("r3", Status::Unknown)]);
+    let expires: Vec<_> = report.expires.iter().map(|it| it.what.as_str()).collect();
+    assert_eq!(expires, ["the token", "the key"]);
+    let not_proved: Vec<_> = report.not_proved.iter().map(|it| (it.level, it.what.as_str())).collect();
+    assert_eq!(not_proved, [(Level::Access, "deleting")]);
+    assert_eq!(report.checks[2].phases.len(), 1);
 }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! <level> <id> [< <need> …] [optional] [writes] [= <try> [| <try> …]]
-//! try  = [<milliseconds>ms] (pass | hang | skip <reason> | <finding> [+ <finding> …])
+//! try  = [<milliseconds>ms] (pass | hang | skip <reason> | <outcome as JSON> | <finding> [+ <finding> …])
 //! finding = <cause>[!<severity>][@<subject kind>:<subject name>][?<also possible cause>]
 //! ```
 //!
@@ -18,12 +18,12 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use lineman_engine::{Executor, Limits, PlanError, Progress, RunInfo, Selection, Subject, Unavailable, plan, run};
-use lineman_model::protocol::{CheckAnswer, CheckOutcome, CheckSkip};
+use lineman_model::protocol::{CheckAnswer, CheckSkip};
 use lineman_model::{
     Cause, CheckInfo, Confidence, Description, Event, Finding, Integration, PluginRef, ProtocolRange, Report,
     SecretMap, Severity, SkipReason,
 };
-use serde_json::{from_value, json};
+use serde_json::{from_str, from_value, json};
 
 /// A plugin in script: what it declares and what it will answer.
 #[derive(Clone)]
@@ -167,17 +167,16 @@ impl Executor for Scripted {
 }
 
 fn answer(said: &str) -> CheckAnswer {
-    let mut outcome = CheckOutcome::default();
+    let mut answer = CheckAnswer::default();
     if let Some(reason) = said.strip_prefix("skip ") {
         let reason: SkipReason = from_value(json!(reason)).unwrap();
-        outcome.skip = Some(CheckSkip { reason, why: "the script says so".into() });
+        answer.outcome.skip = Some(CheckSkip { reason, why: "the script says so".into() });
+    } else if said.starts_with('{') {
+        answer.outcome = from_str(said).unwrap();
+    } else if said != "pass" {
+        answer.findings = said.split(" + ").map(finding).collect();
     }
-    let findings = match said {
-        "pass" => Vec::new(),
-        _ if outcome.skip.is_some() => Vec::new(),
-        said => said.split(" + ").map(finding).collect(),
-    };
-    CheckAnswer { findings, outcome }
+    answer
 }
 
 /// Everything that one run is made of.
@@ -230,13 +229,18 @@ impl Stage {
             }
         };
         let note = |event| events.lock().unwrap().push(event);
-        let report = run(plan, self.executor, self.limits, self.info, note, cancel).await;
+        let report = sendable(run(plan, self.executor, self.limits, self.info, note, cancel)).await;
         Ok((report, events.into_inner().unwrap()))
     }
 
     pub(crate) async fn report(self) -> Report {
         self.run().await.unwrap().0
     }
+}
+
+/// A run may be spawned: this does not compile if it may not.
+fn sendable<T: Send>(future: T) -> T {
+    future
 }
 
 /// A report in a few lines: what depends on anything but the clock.

@@ -1,12 +1,12 @@
 //! Deadlines, interruption, how much runs at once, and the order of things.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lineman_engine::{ExitCode, FailOn, Limits, exit_code};
-use lineman_model::{Event, Report};
+use lineman_model::{Event, Report, Status};
 
 use crate::scripted::{Stage, assert_lines, tell};
 
@@ -29,7 +29,7 @@ async fn an_executor_that_hangs_is_left_behind() {
         a/reach error plugin.timed-out";
     assert_lines(&tell(&report), expected, "hang");
     let message =
-        "lineman/no-answer `a/reach` was not answered within 30s, nor given up after; last it said: asking one";
+        "lineman/no-answer `a/reach` was not answered within 30.0s, nor given up after; last it said: asking one";
     assert_eq!(why(&report, 1), message);
 }
 
@@ -50,9 +50,9 @@ async fn whoever_cut_the_time_short_is_named() {
         a/slow pass
         a/next unknown undetermined
         a/last skip blocked a/next";
-    let run = "lineman/run-deadline the time for the run was over 10s after `a/next` began; last it said: asking one";
+    let run = "lineman/run-deadline the time for the run was over 10.0s after `a/next` began; last it said: asking one";
     check(|limits| limits.run = seconds(30), cut_short, [run, ""]).await;
-    let integration = "lineman/integration-deadline the time for this integration was over 5s after `a/next` began; \
+    let integration = "lineman/integration-deadline the time for this integration was over 5.0s after `a/next` began; \
                        last it said: asking one";
     check(|limits| limits.integration = seconds(25), cut_short, [integration, ""]).await;
 
@@ -72,6 +72,39 @@ async fn whoever_cut_the_time_short_is_named() {
         a/next skip blocked a/slow
         a/last skip blocked a/slow";
     check(|limits| limits.check = seconds(15), own_fault, ["", ""]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_that_was_cut_short_proves_nothing_of_the_network() {
+    let status = |limit: u64| async move {
+        let mut stage = Stage::new([("one", "reach a/reach = 20000ms network.timeout")]);
+        stage.limits = Limits { run: seconds(limit), retries: 0, ..Limits::default() };
+        stage.report().await.integrations[0].checks[1].status
+    };
+    assert_eq!(status(25).await, Status::Unknown);
+    assert_eq!(status(100).await, Status::Fail);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_begun_is_finished_before_more_is_begun() {
+    let names: Vec<String> = (0..200).map(|at| format!("i{at:03}")).collect();
+    let script = "reach a/x = 100ms pass\nidentity a/y < a/x = 100ms pass\naccess a/z < a/y = 100ms pass";
+    let mut stage = Stage::new(names.iter().map(|name| (name.as_str(), script)));
+    stage.limits = Limits::with_jobs(5);
+    let executor = Arc::clone(&stage.executor);
+    stage.report().await;
+    let mut open = BTreeSet::new();
+    let mut most = 0;
+    for line in executor.log.lock().unwrap().iter() {
+        match line.split_once(' ') {
+            Some((name, "closed")) => _ = open.remove(name),
+            Some((name, _)) => _ = open.insert(name.to_owned()),
+            None => unreachable!("every line names an integration"),
+        }
+        most = most.max(open.len());
+    }
+    assert!(open.is_empty());
+    assert!(most <= 10, "{most} sessions were open at a time");
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,8 +192,8 @@ async fn the_report_does_not_depend_on_who_finishes_first() {
         access b/two < b/reach = permission.insufficient
         operation b/all < b/one b/two";
     let integrations = [("one", dead), ("two", well), ("three", dead), ("four", well), ("five", "config a/c")];
-    let mut orders = std::collections::BTreeSet::new();
-    let mut seen = std::collections::BTreeSet::new();
+    let mut orders = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for seed in 1..=30 {
         let (mut report, events) = Stage::seeded(Some(seed), integrations).run().await.unwrap();
         let finished = events.iter().filter_map(|event| match event {
