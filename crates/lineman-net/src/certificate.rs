@@ -155,8 +155,9 @@ fn has_word(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, found)| {
         let before = text[..at].chars().next_back();
         let after = text[at + found.len()..].chars().next();
-        // What follows may be glued to it: "ZscalerRoot".
-        !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(|c| c.is_lowercase() && word.len() < 6)
+        // A long word may have others glued on ("ZscalerRoot"); a short one would be found in others.
+        let glued = after.is_some_and(char::is_alphanumeric);
+        !before.is_some_and(char::is_alphanumeric) && (!glued || word.len() > 5)
     })
 }
 

@@ -1,10 +1,10 @@
 use std::error::Error;
 use std::io::{self, ErrorKind};
-use std::iter;
 
-use lineman_model::{Cause, Confidence, clean_line};
+use lineman_model::{Cause, Confidence};
 
-use crate::tls::{reset, rustls_error};
+use crate::failure::{causes, told};
+use crate::tls::reset;
 use crate::verdict::Handshake;
 use crate::{Fault, PathFailure, tcp};
 
@@ -14,14 +14,18 @@ use crate::{Fault, PathFailure, tcp};
 /// The chain is searched for the errors of this crate, rustls, the operating system and hyper,
 /// innermost first: what wraps an error says less than what it wraps.
 pub fn classify(error: &(dyn Error + 'static)) -> Option<PathFailure> {
-    let chain: Vec<_> = iter::successors(Some(error), |&error| error.source()).collect();
-    let connecting = chain.iter().any(|error| is_about_connecting(*error));
-    let mut failure = chain.iter().rev().find_map(|error| one(*error, connecting))?;
-    if failure.detail.is_none() {
-        let text: Vec<_> = chain.iter().map(|error| error.to_string()).collect();
-        failure.detail = Some(clean_line(&text.join(": "), 500));
-    }
-    Some(*failure)
+    let connecting = causes(error).any(is_about_connecting);
+    let innermost = causes(error).filter_map(|error| one(error, connecting)).last()?;
+    // To the client, the way to the proxy is the inside of the tunnel.
+    let innermost = match causes(error).any(|error| error.to_string() == NO_WAY_TO_PROXY) {
+        true if innermost.phase == "tcp" => {
+            PathFailure::new(Fault::ProxyUnreachable, "The proxy cannot be connected to.")
+                .remedy("Correct the proxy, or add the host to no_proxy.")
+                .or_else(innermost.cause, Confidence::Likely)
+        }
+        _ => innermost,
+    };
+    Some(*if innermost.detail.is_none() { innermost.detail(told(error)) } else { innermost })
 }
 
 fn one(error: &(dyn Error + 'static), connecting: bool) -> Option<Box<PathFailure>> {
@@ -47,15 +51,6 @@ fn one(error: &(dyn Error + 'static), connecting: bool) -> Option<Box<PathFailur
 }
 
 fn io(error: &io::Error, connecting: bool) -> Option<Box<PathFailure>> {
-    // An error of I/O hides the source that it wraps when it has the same text.
-    if let Some(inner) = error.get_ref() {
-        if let Some(error) = rustls_error(error) {
-            return Some(Handshake::default().judge(error));
-        }
-        if let Some(failure) = inner.downcast_ref::<PathFailure>() {
-            return Some(Box::new(failure.clone()));
-        }
-    }
     match (error.kind(), connecting) {
         (ErrorKind::UnexpectedEof, true) => Some(reset("the server")),
         (ErrorKind::TimedOut, _) => Some(late(connecting)),
@@ -88,6 +83,8 @@ fn hyper(error: &hyper::Error) -> Option<Box<PathFailure>> {
     }
 }
 
+const NO_WAY_TO_PROXY: &str = "tunnel error: failed to create underlying connection";
+
 /// Errors whose types their crates keep to themselves: nothing is left of them but the text.
 fn unnamed(text: &str, connecting: bool) -> Option<Box<PathFailure>> {
     match text {
@@ -96,9 +93,10 @@ fn unnamed(text: &str, connecting: bool) -> Option<Box<PathFailure>> {
             PathFailure::new(Fault::ProxyAuthRequired, "The proxy wants credentials (HTTP 407).")
                 .remedy("Put the proxy's user and password in the proxy's address."),
         ),
-        _ if text.starts_with("tunnel error: ") && !text.ends_with("failed to create underlying connection") => {
-            Some(PathFailure::new(Fault::ProxyRejected, "The proxy opens no tunnel to the server."))
-        }
+        _ if text.starts_with("tunnel error: ") && text != NO_WAY_TO_PROXY => Some(
+            PathFailure::new(Fault::ProxyRejected, "The proxy opens no tunnel to the server.")
+                .remedy("Have the host allowed on the proxy, or add it to no_proxy."),
+        ),
         _ => None,
     }
 }

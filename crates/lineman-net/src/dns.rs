@@ -2,12 +2,15 @@
 //!
 //! The system's resolver (`getaddrinfo`) is what other programs see, `/etc/hosts` and all, so it
 //! is asked first. It cannot say why it found nothing: then the name servers are asked directly.
+//!
+//! `getaddrinfo` runs on a thread of its own and cannot be cancelled. A runtime that is to end at
+//! once, whatever the name servers do, must be shut down in the background.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig};
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
@@ -28,7 +31,8 @@ const MOST_ADDRESSES: usize = 64;
 ///
 /// Why there is none: a `dns-…` fault or `address-refused`.
 pub async fn resolve(host: &str, connection: &Connection, limits: &Limits) -> Result<Vec<IpAddr>, Box<PathFailure>> {
-    lookup(&mut Seen::default(), host, connection, limits, limits.dns).await
+    let limits = limits.under(connection);
+    lookup(&mut Seen::default(), host, connection, &limits, limits.dns).await
 }
 
 /// Whether an address may be contacted: link-local addresses and the metadata services of clouds
@@ -59,16 +63,17 @@ pub(crate) async fn lookup(
     if let Some(address) = literal(host) {
         return permitted(address, connection).map(|()| vec![address]);
     }
-    if host.len() > 255 || host.parse::<Name>().is_err() {
-        return Err(PathFailure::new(Fault::EndpointInvalid, format!("{} is not a host name.", shown(host)))
+    let name = host.parse::<Name>().ok().filter(|_| host.len() <= 255).ok_or_else(|| {
+        PathFailure::new(Fault::EndpointInvalid, format!("{} is not a host name.", shown(host)))
             .during("dns")
-            .remedy("Correct the host in the endpoint."));
-    }
+            .remedy("Correct the host in the endpoint.")
+    })?;
     let found = match limits.name_server {
         Some(server) => {
-            ask_servers(seen, host, Servers::only(server), budget).await.map_err(|answer| answer.failure(host))
+            let answer = ask_servers(seen, host, name, Servers::only(server), budget).await;
+            answer.map_err(|answer| answer.failure(host, budget))
         }
-        None => ask_system(seen, host, budget).await,
+        None => ask_system(seen, host, name, budget).await,
     }?;
     let allowed: Vec<_> = found.iter().copied().filter(|&address| permitted(address, connection).is_ok()).collect();
     match found.first() {
@@ -77,7 +82,7 @@ pub(crate) async fn lookup(
     }
 }
 
-async fn ask_system(seen: &mut Seen, host: &str, budget: Duration) -> Outcome<Vec<IpAddr>> {
+async fn ask_system(seen: &mut Seen, host: &str, name: Name, budget: Duration) -> Outcome<Vec<IpAddr>> {
     let started = Instant::now();
     // The rest of the time is for the name servers, who can say more.
     let said = match timeout(budget * 2 / 3, tokio::net::lookup_host((host, 0))).await {
@@ -102,21 +107,23 @@ async fn ask_system(seen: &mut Seen, host: &str, budget: Duration) -> Outcome<Ve
     let rest = budget.saturating_sub(started.elapsed());
     let servers = Servers::of_system();
     let asked = servers.names.join(", ");
-    let failure = match ask_servers(seen, host, servers, rest).await {
+    let failure = match ask_servers(seen, host, name, servers, rest).await {
         Ok(_) => PathFailure::new(
             Fault::DnsSystem,
             format!("The system's resolver does not find {}, though the name servers know it.", shown(host)),
         )
         .remedy("Look at the hosts line of /etc/nsswitch.conf, /etc/hosts and the local resolver's cache."),
-        Err(answer) => answer.failure(host),
+        Err(answer) => answer.failure(host, rest),
     };
     let asked = if asked.is_empty() { String::new() } else { format!(" Name servers asked: {asked}.") };
     Err(failure.detail(format!("The system's resolver said: {said}.{asked}")))
 }
 
+type ServerConfig = (ResolverConfig, ResolverOpts);
+
 /// The name servers to ask and how to show them.
 struct Servers {
-    resolver: Result<(ResolverConfig, hickory_resolver::config::ResolverOpts), NetError>,
+    config: Result<ServerConfig, NetError>,
     names: Vec<String>,
 }
 
@@ -129,51 +136,30 @@ impl Servers {
         let connections = vec![at_port(ConnectionConfig::udp()), at_port(ConnectionConfig::tcp())];
         let config = NameServerConfig::new(server.ip(), true, connections);
         Servers {
-            resolver: Ok((ResolverConfig::from_parts(None, Vec::new(), vec![config]), Default::default())),
+            config: Ok((ResolverConfig::from_parts(None, Vec::new(), vec![config]), ResolverOpts::default())),
             names: vec![server.to_string()],
         }
     }
 
     fn of_system() -> Servers {
-        let resolver = system_conf::read_system_conf();
-        let names = match &resolver {
+        let config = system_conf::read_system_conf();
+        let names = match &config {
             Ok((config, _)) => config.name_servers().iter().map(|server| server.ip.to_string()).collect(),
             Err(_) => Vec::new(),
         };
-        Servers { resolver, names }
+        Servers { config, names }
     }
 }
 
-/// Asks the name servers for both families and sums their answers up in one.
-async fn ask_servers(seen: &mut Seen, host: &str, servers: Servers, budget: Duration) -> Result<Vec<IpAddr>, Answer> {
-    let answer = match servers.resolver {
-        Err(error) => Answer::Unreachable(clean_line(&error.to_string(), 200)),
-        Ok((config, mut options)) => {
-            options.timeout = budget;
-            options.attempts = 0;
-            options.cache_size = 0;
-            options.use_hosts_file = ResolveHosts::Never;
-            match TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
-                .with_options(options)
-                .build()
-            {
-                Err(error) => Answer::from(error),
-                Ok(resolver) => {
-                    // A name with dots is what it says; one without depends on the search list.
-                    let name =
-                        if host.contains('.') && !host.ends_with('.') { format!("{host}.") } else { host.to_owned() };
-                    let ask = async |family| match timeout(budget, resolver.lookup(name.as_str(), family)).await {
-                        Ok(Ok(lookup)) => Answer::found(lookup.answers().iter().map(|record| &record.data)),
-                        Ok(Err(error)) => Answer::from(error),
-                        Err(_) => Answer::Timeout(budget),
-                    };
-                    let (v4, v6) = tokio::join!(ask(RecordType::A), ask(RecordType::AAAA));
-                    v6.and(v4)
-                }
-            }
-        }
-    };
-    match answer {
+/// Asks the name servers and shows their answer.
+async fn ask_servers(
+    seen: &mut Seen,
+    host: &str,
+    name: Name,
+    servers: Servers,
+    budget: Duration,
+) -> Result<Vec<IpAddr>, Answer> {
+    match both_families(name, servers.config, budget).await {
         Answer::Found(addresses) => {
             seen.dns(host, "ok", &addresses, servers.names);
             Ok(addresses)
@@ -185,15 +171,40 @@ async fn ask_servers(seen: &mut Seen, host: &str, servers: Servers, budget: Dura
     }
 }
 
+/// Asks for both families and sums the answers up in one.
+async fn both_families(mut name: Name, config: Result<ServerConfig, NetError>, budget: Duration) -> Answer {
+    let resolver = config.and_then(|(config, mut options)| {
+        options.timeout = budget;
+        options.attempts = 0;
+        options.cache_size = 0;
+        options.use_hosts_file = ResolveHosts::Never;
+        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default()).with_options(options).build()
+    });
+    let resolver = match resolver {
+        Ok(resolver) => resolver,
+        Err(error) => return Answer::from(error),
+    };
+    // A name with dots is what it says; one without depends on the search list.
+    if name.num_labels() > 1 {
+        name.set_fqdn(true);
+    }
+    let ask = async |family| match timeout(budget, resolver.lookup(name.clone(), family)).await {
+        Ok(Ok(lookup)) => Answer::found(lookup.answers().iter().map(|record| &record.data)),
+        Ok(Err(error)) => Answer::from(error),
+        Err(_) => Answer::Timeout,
+    };
+    let (v4, v6) = tokio::join!(ask(RecordType::A), ask(RecordType::AAAA));
+    v6.and(v4)
+}
+
 /// What the name servers say of a name.
 enum Answer {
     Found(Vec<IpAddr>),
-    // From here on, the later of two explains more.
     Empty,
     NxDomain,
     Other(String),
     Unreachable(String),
-    Timeout(Duration),
+    Timeout,
     Refused,
     ServFail,
 }
@@ -227,6 +238,7 @@ impl Answer {
         }
     }
 
+    /// The higher explains more why there is no address.
     fn rank(&self) -> u8 {
         match self {
             Answer::Found(_) => 0,
@@ -234,13 +246,13 @@ impl Answer {
             Answer::NxDomain => 2,
             Answer::Other(_) => 3,
             Answer::Unreachable(_) => 4,
-            Answer::Timeout(_) => 5,
+            Answer::Timeout => 5,
             Answer::Refused => 6,
             Answer::ServFail => 7,
         }
     }
 
-    fn failure(self, host: &str) -> Box<PathFailure> {
+    fn failure(self, host: &str, waited: Duration) -> Box<PathFailure> {
         let host = shown(host);
         match self {
             Answer::Found(_) | Answer::Empty => {
@@ -262,9 +274,9 @@ impl Answer {
                 PathFailure::new(Fault::DnsRefused, format!("The name servers refuse to look up {host} (REFUSED)."))
                     .remedy("Use name servers that serve this machine, or allow it on those it uses.")
             }
-            Answer::Timeout(after) => PathFailure::new(
+            Answer::Timeout => PathFailure::new(
                 Fault::DnsTimeout,
-                format!("No name server answered for {host} within {}.", spell(after)),
+                format!("No name server answered for {host} within {}.", spell(waited)),
             )
             .remedy("Check that port 53 (UDP and TCP) to the name servers is open, and that they are up."),
             Answer::Unreachable(why) => {
@@ -274,6 +286,7 @@ impl Answer {
             }
             Answer::Other(why) => {
                 PathFailure::new(Fault::DnsFailed, format!("The name {host} could not be resolved: {why}."))
+                    .remedy("Check the host in the endpoint and the name servers.")
             }
         }
     }
@@ -286,6 +299,7 @@ impl From<NetError> for Answer {
             _ if error.is_no_records_found() => Answer::Empty,
             NetError::Dns(DnsError::ResponseCode(ResponseCode::ServFail)) => Answer::ServFail,
             NetError::Dns(DnsError::ResponseCode(ResponseCode::Refused)) => Answer::Refused,
+            NetError::Timeout => Answer::Timeout,
             NetError::Io(_) | NetError::NoConnections => Answer::Unreachable(clean_line(&error.to_string(), 200)),
             _ => Answer::Other(clean_line(&error.to_string(), 200)),
         }
@@ -300,7 +314,7 @@ impl fmt::Display for Answer {
             Answer::NxDomain => "nxdomain",
             Answer::ServFail => "servfail",
             Answer::Refused => "refused",
-            Answer::Timeout(_) => "timeout",
+            Answer::Timeout => "timeout",
             Answer::Unreachable(why) | Answer::Other(why) => why,
         })
     }

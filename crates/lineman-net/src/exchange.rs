@@ -12,9 +12,9 @@ use jiff::{SignedDuration, Timestamp};
 use lineman_model::{Cause, Confidence, Evidence, Header, clean, clean_line};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::failure::{causes, told};
 use crate::proxy::ProxyChoice;
 use crate::target::{Protocol, Target, shown, spell};
-use crate::tls::rustls_error;
 use crate::verdict::Handshake;
 use crate::wire::{Heard, Tap, Wire};
 use crate::{Fault, Outcome, PathFailure, Seen, tunnel};
@@ -37,6 +37,13 @@ const TELLING: &[&str] = &[
     "server",
     "via",
     "www-authenticate",
+];
+
+/// How servers for HTTPS answer plain HTTP: nginx, Apache and Go's library.
+const WANTS_TLS: [&str; 3] = [
+    "plain HTTP request was sent to HTTPS port",
+    "speaking plain HTTP to an SSL-enabled server port",
+    "Client sent an HTTP request to an HTTPS server",
 ];
 
 /// What an answer tells.
@@ -144,13 +151,8 @@ impl Context<'_> {
     /// A server of TLS 1.3 can refuse a client only once the client believes that all is well, so
     /// a failed handshake may turn up here.
     fn failed(&self, error: &hyper::Error) -> Box<PathFailure> {
-        let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-        while let Some(error) = source {
-            let inside = error.downcast_ref::<std::io::Error>().and_then(rustls_error);
-            if let Some(error) = inside.or_else(|| error.downcast_ref()) {
-                return self.handshake().judge(error);
-            }
-            source = error.source();
+        if let Some(error) = causes(error).find_map(|error| error.downcast_ref()) {
+            return self.handshake().judge(error);
         }
         if !self.heard.is_empty() && (error.is_parse() || !self.heard.line().starts_with("HTTP/")) {
             return self.not_http();
@@ -163,7 +165,7 @@ impl Context<'_> {
         }
         let what = if self.heard.is_empty() { "before it answers" } else { "in the middle of its answer" };
         PathFailure::new(Fault::HttpReset, format!("{} cuts the connection off {what}.", self.host()))
-            .detail(clean_line(&chain(error), 300))
+            .detail(told(error))
             .remedy(
                 "Try again; then look at the server's log, and for a firewall or load balancer that cuts connections.",
             )
@@ -197,6 +199,11 @@ impl Context<'_> {
     fn refused(&self, status: u16, headers: &[Header], body: &str) -> Option<Box<PathFailure>> {
         if let (407, Some(proxy)) = (status, self.forwarder) {
             return Some(tunnel::refused(proxy, &self.target.host, status, headers).during("http"));
+        }
+        if status == 400 && self.target.protocol == Protocol::Http && WANTS_TLS.iter().any(|words| body.contains(words))
+        {
+            let message = format!("Port {} of {} is for HTTPS.", self.target.port, self.host());
+            return Some(PathFailure::new(Fault::HttpWantsTls, message).remedy("Use https:// for this port."));
         }
         let wanted = status == 496 || (status == 400 && body.contains("No required SSL certificate was sent"));
         wanted.then(|| self.handshake().wants_certificate(Confidence::Confirmed))
@@ -242,17 +249,6 @@ fn skew(headers: &HeaderMap, sent_at: Timestamp, received_at: Timestamp) -> Opti
 
 fn seconds(value: &HeaderValue) -> Option<u64> {
     value.to_str().ok()?.trim().parse().ok()
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        source = error.source();
-    }
-    text
 }
 
 impl Seen {

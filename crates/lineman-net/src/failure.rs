@@ -1,6 +1,7 @@
-use std::fmt;
+use std::error::Error;
+use std::{fmt, io, iter};
 
-use lineman_model::{Alternative, Cause, Confidence, Evidence, Finding, Remedy};
+use lineman_model::{Alternative, Cause, Confidence, Evidence, Finding, Remedy, clean_line};
 
 use crate::Fault;
 
@@ -91,4 +92,20 @@ impl fmt::Display for PathFailure {
     }
 }
 
-impl std::error::Error for PathFailure {}
+impl Error for PathFailure {}
+
+/// An error and what it wraps, outermost first. An error of I/O names as its source not the error
+/// that it wraps but that one's source, which would pass over the very error that tells most.
+pub(crate) fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    })
+}
+
+/// An error and what it wraps, in one line.
+pub(crate) fn told(error: &(dyn Error + 'static)) -> String {
+    let mut texts: Vec<String> = causes(error).map(|error| error.to_string()).collect();
+    texts.dedup();
+    clean_line(&texts.join(": "), 500)
+}

@@ -90,7 +90,7 @@ faults! {
     HttpTimeout = "http-timeout", "http", NetworkTimeout, "the server accepts the request and does not answer in time";
     HttpReset = "http-reset", "http", NetworkReset, "the connection is cut off before an answer";
     HttpNotHttp = "http-not-http", "http", ConfigEndpointWrong, "what answers does not speak HTTP/1";
-    HttpFailed = "http-failed", "http", Undetermined, "the exchange failed for another reason";
+    HttpWantsTls = "http-wants-tls", "http", ConfigEndpointWrong, "the port is for HTTPS";
 }
 
 #[cfg(test)]

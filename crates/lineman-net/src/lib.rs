@@ -15,6 +15,20 @@
 //! services, [`trust`] holds the certificate authorities, and [`classify`] says of a client's
 //! error what the walk would have said.
 //!
+//! ```no_run
+//! use lineman_model::Connection;
+//! use lineman_net::{Limits, Target, walk};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let target = Target::from_url(&"https://api.example.com/".parse()?)?;
+//! let walk = walk(&target, &Connection::default(), &Limits::default()).await;
+//! match walk.failure {
+//!     None => println!("HTTP {:?}, clock ahead by {:?}", walk.status, walk.skew),
+//!     Some(failure) => println!("{} failed: {failure}", failure.phase),
+//! }
+//! # Ok(()) }
+//! ```
+//!
 //! What can fail is a closed list, [`Fault`]; a [`PathFailure`] is one fault met on the way to one
 //! endpoint.
 //!

@@ -2,7 +2,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use lineman_model::clean_line;
+use lineman_model::{Connection, clean_line};
 use url::Url;
 
 use crate::{Fault, Outcome, PathFailure};
@@ -125,8 +125,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The same limits, none longer than a given time.
-    pub fn within(self, limit: Duration) -> Limits {
+    /// The same limits, none longer than a connection's own timeout.
+    pub fn under(self, connection: &Connection) -> Limits {
+        let Some(limit) = connection.timeout_ms.map(Duration::from_millis) else { return self };
         Limits {
             dns: self.dns.min(limit),
             tcp: self.tcp.min(limit),
@@ -141,11 +142,11 @@ impl Limits {
 
 /// A duration as people write it: `5 s`, `250 ms`.
 pub(crate) fn spell(duration: Duration) -> String {
-    match duration.as_millis() {
-        millis if millis >= 1000 && millis.is_multiple_of(1000) => format!("{} s", millis / 1000),
-        millis if millis >= 1000 => format!("{:.1} s", duration.as_secs_f64()),
-        millis => format!("{millis} ms"),
+    if duration < Duration::from_secs(1) {
+        return format!("{} ms", duration.as_millis());
     }
+    let seconds = format!("{:.1}", duration.as_secs_f64());
+    format!("{} s", seconds.strip_suffix(".0").unwrap_or(&seconds))
 }
 
 pub(crate) fn authority(host: &str, port: u16) -> String {

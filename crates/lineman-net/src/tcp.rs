@@ -150,7 +150,8 @@ pub(crate) fn explain(fault: Fault, place: &str, waited: Option<Duration>) -> Bo
             .remedy("If the way out leads through a proxy, configure it."),
         Fault::TcpUnreachable => PathFailure::new(fault, format!("There is no route to {place}."))
             .remedy("Check this machine's routes, VPN and gateway, and that it has the address family."),
-        fault => PathFailure::new(fault, format!("The connection to {place} failed.")),
+        fault => PathFailure::new(fault, format!("The connection to {place} failed."))
+            .remedy("Look at what the system said of it, and at this machine's limits and network settings."),
     }
 }
 

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
 use crate::certificate::{Link, interceptor, read_chain};
+use crate::failure::causes;
 use crate::target::{shown, spell};
 use crate::trust::Trust;
 use crate::verdict::Handshake;
@@ -78,13 +79,8 @@ pub(crate) async fn handshake(
     }
 }
 
-/// The error of rustls inside an error of I/O.
-pub(crate) fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
-}
-
 fn failed(context: &Handshake<'_>, error: &io::Error) -> Box<PathFailure> {
-    match rustls_error(error) {
+    match causes(error).find_map(|error| error.downcast_ref()) {
         Some(error) => context.judge(error),
         None if context.asked => {
             context.wants_certificate(Confidence::Likely).or_else(Cause::NetworkReset, Confidence::Possible)

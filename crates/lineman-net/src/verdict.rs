@@ -156,6 +156,7 @@ impl Handshake<'_> {
                 Fault::TlsIntercepted,
                 format!("{product} intercepts the connection to {host}, and its authority is not trusted here."),
             )
+            .likely()
             .remedy(format!("Have {host} exempted from interception."))
         } else if leaf.is_self_issued() {
             PathFailure::new(Fault::TlsSelfSigned, format!("The certificate of {host} is signed by itself."))
@@ -177,7 +178,15 @@ impl Handshake<'_> {
             .or_else(Cause::NetworkTlsIntercepted, Confidence::Possible)
         };
         let failure = match self.trust {
-            Some(trust) => failure.detail(format!("Trusted: {trust}.")).remedy(trust.how_to_extend(issuer)),
+            Some(trust) => {
+                let last = self.chain.last().unwrap_or(leaf);
+                let namesake = if trust.has_subject(&last.issuer) {
+                    " An authority of that name is among them, with another key: it was renewed or is an impostor's."
+                } else {
+                    ""
+                };
+                failure.detail(format!("Trusted: {trust}.{namesake}")).remedy(trust.how_to_extend(issuer))
+            }
             None => failure,
         };
         match self.host {

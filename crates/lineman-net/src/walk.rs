@@ -50,10 +50,7 @@ impl Walk {
 ///
 /// No limit is longer than the connection's own timeout.
 pub async fn walk(target: &Target, connection: &Connection, limits: &Limits) -> Walk {
-    let limits = match connection.timeout_ms {
-        Some(millis) => limits.within(Duration::from_millis(millis)),
-        None => *limits,
-    };
+    let limits = limits.under(connection);
     let began = Instant::now();
     let walk = Walk {
         target: target.clone(),
