@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use serde::Deserialize;
 
+use crate::remote::Remote;
+
 /// A host that many repositories are at.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,6 +30,8 @@ pub(crate) struct Host {
     pub(crate) withdrawn: Vec<String>,
     /// Where it speaks SSH on a port that firewalls leave open.
     pub(crate) alternate: Option<Alternate>,
+    /// Where it speaks SSH since it stopped doing so under a name.
+    pub(crate) moved: Option<Moved>,
     /// What it says to a key that it accepts and that asks for a shell.
     pub(crate) greeting: Option<String>,
     /// The page on registering a credential.
@@ -42,6 +46,27 @@ pub(crate) struct Alternate {
     pub(crate) port: u16,
     /// The page that documents it.
     pub(crate) url: String,
+}
+
+/// A name under which SSH is no longer spoken.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Moved {
+    /// The former name.
+    pub(crate) from: String,
+    /// The name to use.
+    pub(crate) to: String,
+    /// The announced day, `YYYY-MM-DD`.
+    pub(crate) on: String,
+    /// The announcement.
+    pub(crate) url: String,
+}
+
+impl Host {
+    /// Whether an address is the one for ports that firewalls leave open.
+    pub(crate) fn is_alternate(&self, remote: &Remote) -> bool {
+        self.alternate.as_ref().is_some_and(|other| other.name == remote.host && other.port == remote.port)
+    }
 }
 
 #[derive(Deserialize)]

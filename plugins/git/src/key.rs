@@ -16,7 +16,7 @@ use ssh_key::public::RsaPublicKey;
 use ssh_key::{HashAlg, PublicKey};
 use zeroize::Zeroizing;
 
-pub(crate) use shape::token;
+pub(crate) use shape::{is_placeholder, token};
 
 /// OpenSSH reads no key file that is larger.
 const LARGEST: usize = 1 << 20;
@@ -173,6 +173,14 @@ pub(crate) struct Refusal {
     /// The judgement on the text once the damage is undone: whether it is worth mending, and
     /// which key it is.
     pub(crate) mended: Option<Box<Result<Key, Refusal>>>,
+}
+
+impl Refusal {
+    /// Whether a newer OpenSSH would judge otherwise.
+    pub(crate) fn depends_on_client(&self) -> bool {
+        let behind = self.mended.as_ref().and_then(|mended| mended.as_ref().err());
+        self.flaw == Flaw::Ed25519InPkcs8 || behind.is_some_and(Refusal::depends_on_client)
+    }
 }
 
 impl From<Flaw> for Refusal {

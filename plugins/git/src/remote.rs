@@ -7,8 +7,8 @@
 use std::fmt;
 use std::net::Ipv6Addr;
 
+use lineman_sdk::{Protocol, Target, Url};
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
-use url::Url;
 
 use crate::key;
 
@@ -168,6 +168,25 @@ impl Remote {
             return Err(Refused::WhiteSpace);
         }
         Ok(self)
+    }
+
+    /// Where the path to the host ends.
+    pub(crate) fn target(&self) -> Target {
+        let protocol = match self.transport {
+            Transport::Ssh => return Target::tcp(&self.host, self.port),
+            Transport::Https => Protocol::Https,
+            Transport::Http => Protocol::Http,
+        };
+        Target { protocol, host: self.host.clone(), port: self.port, path: self.path.clone() }
+    }
+
+    /// The address as `git` gets it: the port of SSH stands in `ssh`'s configuration, the user of
+    /// HTTP beside the token.
+    pub(crate) fn for_git(&self) -> String {
+        match self.transport {
+            Transport::Ssh => Remote { port: 22, ..self.clone() }.to_string().replacen(":22/", "/", usize::from(!self.scp)),
+            _ => Remote { user: None, ..self.clone() }.to_string(),
+        }
     }
 
     /// `host:port`, with brackets where the host is an IPv6 address.
@@ -346,5 +365,8 @@ mod tests {
         let service = remote("https://host:8443/x.git/").advertisement("git-upload-pack");
         assert_eq!(service, "https://host:8443/x.git/info/refs?service=git-upload-pack");
         assert_eq!(remote("ssh://[::1]:2222/x").address(), "[::1]:2222");
+        assert_eq!(remote("ssh://git@[::1]:2222/:22/x").for_git(), "ssh://git@[::1]/:22/x");
+        assert_eq!(remote("[git@host:2222]:x/y:22/").for_git(), "git@host:x/y:22/");
+        assert_eq!(remote("https://me@host:8443/x").for_git(), "https://host:8443/x");
     }
 }

@@ -258,7 +258,7 @@ fn ssh_line(text: &str) -> Option<Flaw> {
 }
 
 /// What people and programs write where a secret should stand.
-fn is_placeholder(text: &str) -> bool {
+pub(crate) fn is_placeholder(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
     let bracketed =
         [('<', '>'), ('[', ']')].iter().any(|(open, close)| text.starts_with(*open) && text.ends_with(*close));
