@@ -3,12 +3,14 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use aho_corasick::AhoCorasick;
+use lineman_model::Finding;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::compiled::Compiled;
 use crate::rule::{Rule, Sample};
 use crate::seen::Seen;
+use crate::template::Captures;
 use crate::{Match, Response};
 
 /// Most rules of one catalog.
@@ -137,6 +139,14 @@ impl Catalog {
     pub fn rule(&self, code: &str) -> Option<&Rule> {
         let code = code.strip_prefix(&self.plugin).and_then(|rest| rest.strip_prefix('/')).unwrap_or(code);
         self.rules().iter().find(|rule| rule.code == code)
+    }
+
+    /// The finding of a code, with or without the plugin's prefix, as it reads when nothing was
+    /// seen that could fill its message.
+    pub fn describe(&self, code: &str) -> Option<Finding> {
+        let rule = self.rule(code)?;
+        let compiled = self.rules().iter().zip(&self.compiled).find(|(other, _)| other.code == rule.code)?.1;
+        Some(Match::filled(&self.plugin, rule, compiled, &Captures::new()).finding())
     }
 
     /// What a server's answer means, likeliest first.

@@ -107,10 +107,20 @@ impl<'a> Match<'a> {
             find_and_capture(pattern, seen, &mut captures);
         }
 
-        let fill = |template: &Template| template.fill(&captures);
         let line = offset.map(|offset| seen.line_at(offset));
-        let remedies = rule.remedies.iter().zip(&compiled.remedies);
         Some(Match {
+            line: seen.line_number(offset),
+            text: clean_line(line.or(shown_header.as_deref()).unwrap_or_default(), LONGEST_LINE),
+            rank,
+            ..Match::filled(provider, rule, compiled, &captures)
+        })
+    }
+
+    /// A rule whose templates are filled with what was seen.
+    pub(crate) fn filled(provider: &'a str, rule: &'a Rule, compiled: &Compiled, captures: &Captures) -> Match<'a> {
+        let fill = |template: &Template| template.fill(captures);
+        let remedies = rule.remedies.iter().zip(&compiled.remedies);
+        Match {
             rule,
             provider,
             code: full_code(provider, &rule.code),
@@ -119,10 +129,10 @@ impl<'a> Match<'a> {
             message: compiled.message.as_ref().map(fill).unwrap_or_default(),
             detail: compiled.detail.as_ref().map(fill),
             remedies: remedies.map(|(remedy, text)| Remedy { text: fill(text), ..remedy.clone() }).collect(),
-            line: seen.line_number(offset),
-            text: clean_line(line.or(shown_header.as_deref()).unwrap_or_default(), LONGEST_LINE),
-            rank,
-        })
+            line: None,
+            text: String::new(),
+            rank: rule.priority,
+        }
     }
 
     /// The finding that the rule describes; evidence and subject are for the caller to add.
