@@ -98,7 +98,8 @@ impl Tries<'_> {
                 answer
             }
             Err(_) => {
-                let message = format!("`{}` was not answered within twice {deadline:.1?}, nor given up after", self.info.id);
+                let message =
+                    format!("`{}` was not answered within twice {deadline:.1?}, nor given up after", self.info.id);
                 let finding = Finding::new("lineman/no-answer", Cause::PluginTimedOut, message + &last_seen(doing));
                 CheckAnswer { findings: vec![finding], outcome: CheckOutcome::default() }
             }

@@ -38,7 +38,9 @@ fn catalogs(common: &Common, providers: &[String]) -> Result<Vec<Catalog>, Failu
     }
     for provider in providers {
         if plugins.get(provider).is_none() {
-            return Err(Failure::refused(format_args!("no plugin in use is called `{provider}`; see `lineman plugin list`")));
+            return Err(Failure::refused(format_args!(
+                "no plugin in use is called `{provider}`; see `lineman plugin list`"
+            )));
         }
     }
     let wanted = |id: &str| providers.is_empty() || providers.iter().any(|provider| provider == id);
@@ -46,8 +48,9 @@ fn catalogs(common: &Common, providers: &[String]) -> Result<Vec<Catalog>, Failu
         .descriptions()
         .filter(|description| wanted(&description.id))
         .map(|description| {
-            Catalog::from_value(&description.id, &description.catalog)
-                .map_err(|error| Failure::refused(format_args!("the catalog of plugin `{}` is wrong: {error}", description.id)))
+            Catalog::from_value(&description.id, &description.catalog).map_err(|error| {
+                Failure::refused(format_args!("the catalog of plugin `{}` is wrong: {error}", description.id))
+            })
         })
         .collect()
 }
@@ -124,7 +127,8 @@ fn describe(word: &str, catalogs: &[Catalog], format: HumanOrJson, style: &Style
                 HumanOrJson::Human => {
                     let mut text = lineman_report::wrap(&format!("{cause}: {}.", cause.holds_when()), 0, style);
                     if !codes.is_empty() {
-                        text += &lineman_report::wrap(&format!("Known failures with it: {}.", codes.join(", ")), 0, style);
+                        text +=
+                            &lineman_report::wrap(&format!("Known failures with it: {}.", codes.join(", ")), 0, style);
                     }
                     text
                 }
