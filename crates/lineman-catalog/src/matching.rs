@@ -1,7 +1,6 @@
 use lineman_model::{Cause, Confidence, Finding, Remedy, clean_line};
 
-use crate::catalog::full_code;
-use crate::compiled::Compiled;
+use crate::catalog::{Catalog, full_code};
 use crate::pattern::Pattern;
 use crate::rule::{Rule, StatusPattern};
 use crate::seen::Seen;
@@ -58,8 +57,9 @@ pub struct Match<'a> {
 }
 
 impl<'a> Match<'a> {
-    /// Tries one rule.
-    pub(crate) fn try_rule(provider: &'a str, rule: &'a Rule, compiled: &Compiled, seen: &Seen) -> Option<Match<'a>> {
+    /// Tries the rule at a position of a catalog.
+    pub(crate) fn try_rule(catalog: &'a Catalog, at: usize, seen: &Seen) -> Option<Match<'a>> {
+        let (rule, compiled) = (catalog.rules().get(at)?, catalog.compiled().get(at)?);
         let conditions = &rule.conditions;
         let mut rank = rule.priority;
         let mut captures = Captures::new();
@@ -103,7 +103,7 @@ impl<'a> Match<'a> {
         if compiled.not_text.iter().any(|pattern| find(pattern, seen).is_some()) {
             return None;
         }
-        for pattern in &compiled.capture {
+        for pattern in compiled.capture.iter().chain(catalog.capture()) {
             find_and_capture(pattern, seen, &mut captures);
         }
 
@@ -122,8 +122,8 @@ impl<'a> Match<'a> {
         let remedies = rule.remedies.iter().zip(&compiled.remedies);
         Match {
             rule,
-            provider,
-            code: full_code(provider, &rule.code),
+            provider: catalog.plugin(),
+            code: full_code(catalog.plugin(), &rule.code),
             cause: &rule.cause,
             confidence: rule.confidence,
             message: compiled.message.as_ref().map(fill).unwrap_or_default(),
@@ -169,7 +169,8 @@ fn capture(pattern: &Pattern, text: &str, captures: &mut Captures) -> Option<()>
     let found = pattern.regex()?.captures(text)?;
     for name in pattern.names() {
         if let Some(value) = found.name(name) {
-            captures.insert(name.clone(), value.as_str().to_owned());
+            // What a condition saw is closer than what merely stood in the text.
+            captures.entry(name.clone()).or_insert_with(|| value.as_str().to_owned());
         }
     }
     Some(())
