@@ -151,9 +151,9 @@ impl Catalog {
     /// The finding of a code, with or without the plugin's prefix, as it reads when nothing was
     /// seen that could fill its message.
     pub fn describe(&self, code: &str) -> Option<Finding> {
-        let rule = self.rule(code)?;
-        let compiled = self.rules().iter().zip(&self.compiled).find(|(other, _)| other.code == rule.code)?.1;
-        Some(Match::filled(&self.plugin, rule, compiled, &Captures::new()).finding())
+        let code = &self.rule(code)?.code;
+        let at = self.rules().iter().position(|rule| rule.code == *code)?;
+        Some(Match::filled(self, at, &Captures::new())?.finding())
     }
 
     /// What a server's answer means, likeliest first.

@@ -112,15 +112,16 @@ impl<'a> Match<'a> {
             line: seen.line_number(offset),
             text: clean_line(line.or(shown_header.as_deref()).unwrap_or_default(), LONGEST_LINE),
             rank,
-            ..Match::filled(provider, rule, compiled, &captures)
+            ..Match::filled(catalog, at, &captures)?
         })
     }
 
-    /// A rule whose templates are filled with what was seen.
-    pub(crate) fn filled(provider: &'a str, rule: &'a Rule, compiled: &Compiled, captures: &Captures) -> Match<'a> {
+    /// The rule at a position of a catalog, its templates filled with what was seen.
+    pub(crate) fn filled(catalog: &'a Catalog, at: usize, captures: &Captures) -> Option<Match<'a>> {
+        let (rule, compiled) = (catalog.rules().get(at)?, catalog.compiled().get(at)?);
         let fill = |template: &Template| template.fill(captures);
         let remedies = rule.remedies.iter().zip(&compiled.remedies);
-        Match {
+        Some(Match {
             rule,
             provider: catalog.plugin(),
             code: full_code(catalog.plugin(), &rule.code),
@@ -132,7 +133,7 @@ impl<'a> Match<'a> {
             line: None,
             text: String::new(),
             rank: rule.priority,
-        }
+        })
     }
 
     /// The finding that the rule describes; evidence and subject are for the caller to add.
