@@ -3,12 +3,15 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use aho_corasick::AhoCorasick;
+use lineman_model::Finding;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::compiled::Compiled;
+use crate::compiled::{Compiled, patterns};
+use crate::pattern::Pattern;
 use crate::rule::{Rule, Sample};
 use crate::seen::Seen;
+use crate::template::Captures;
 use crate::{Match, Response};
 
 /// Most rules of one catalog.
@@ -19,6 +22,7 @@ const MOST_RULES: usize = 2_000;
 pub struct Catalog {
     plugin: String,
     file: File,
+    capture: Vec<Pattern>,
     compiled: Vec<Compiled>,
     index: OnceLock<Index>,
 }
@@ -29,6 +33,8 @@ pub struct Catalog {
 struct File {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     code_headers: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    capture: Vec<String>,
     #[serde(default, rename = "rule")]
     rules: Vec<Rule>,
 }
@@ -102,7 +108,10 @@ impl Catalog {
     }
 
     fn new(plugin: &str, file: File) -> Result<Catalog, CatalogError> {
-        let mut problems = Vec::new();
+        let mut faults = Vec::new();
+        let capture = patterns(&file.capture, &mut faults);
+        let mut problems: Vec<Problem> =
+            faults.into_iter().map(|what| Problem { code: plugin.to_owned(), what }).collect();
         let mut codes = BTreeSet::new();
         let mut compiled = Vec::new();
         for rule in file.rules.iter().take(MOST_RULES) {
@@ -110,14 +119,14 @@ impl Catalog {
             if !codes.insert(&rule.code) {
                 faults.push("another rule has this code".to_owned());
             }
-            compiled.push(Compiled::new(rule, &mut faults));
+            compiled.push(Compiled::new(rule, &capture, &mut faults));
             problems.extend(faults.into_iter().map(|what| Problem { code: full_code(plugin, &rule.code), what }));
         }
         if file.rules.len() > MOST_RULES {
             problems.push(Problem { code: plugin.to_owned(), what: format!("more than {MOST_RULES} rules") });
         }
         if problems.is_empty() {
-            Ok(Catalog { plugin: plugin.to_owned(), file, compiled, index: OnceLock::new() })
+            Ok(Catalog { plugin: plugin.to_owned(), file, capture, compiled, index: OnceLock::new() })
         } else {
             Err(CatalogError::Rules { plugin: plugin.to_owned(), problems })
         }
@@ -137,6 +146,14 @@ impl Catalog {
     pub fn rule(&self, code: &str) -> Option<&Rule> {
         let code = code.strip_prefix(&self.plugin).and_then(|rest| rest.strip_prefix('/')).unwrap_or(code);
         self.rules().iter().find(|rule| rule.code == code)
+    }
+
+    /// The finding of a code, with or without the plugin's prefix, as it reads when nothing was
+    /// seen that could fill its message.
+    pub fn describe(&self, code: &str) -> Option<Finding> {
+        let code = &self.rule(code)?.code;
+        let at = self.rules().iter().position(|rule| rule.code == *code)?;
+        Some(Match::filled(self, at, &Captures::new())?.finding())
     }
 
     /// What a server's answer means, likeliest first.
@@ -194,17 +211,22 @@ impl Catalog {
         }
     }
 
+    /// Patterns whose groups fill the templates of every rule.
+    pub(crate) fn capture(&self) -> &[Pattern] {
+        &self.capture
+    }
+
+    pub(crate) fn compiled(&self) -> &[Compiled] {
+        &self.compiled
+    }
+
     pub(crate) fn code_headers(&self) -> &[String] {
         &self.file.code_headers
     }
 
     pub(crate) fn match_seen(&self, seen: &Seen) -> Vec<Match<'_>> {
-        let mut found: Vec<Match<'_>> = self
-            .index()
-            .candidates(seen)
-            .into_iter()
-            .filter_map(|at| Match::try_rule(&self.plugin, &self.file.rules[at], &self.compiled[at], seen))
-            .collect();
+        let mut found: Vec<Match<'_>> =
+            self.index().candidates(seen).into_iter().filter_map(|at| Match::try_rule(self, at, seen)).collect();
         // Stable: the author's order decides between equals.
         found.sort_by_key(|found| std::cmp::Reverse((found.rank, found.confidence)));
         found

@@ -20,8 +20,9 @@ pub(crate) struct Compiled {
 }
 
 impl Compiled {
-    /// Compiles a rule; its faults are added to the list.
-    pub(crate) fn new(rule: &Rule, faults: &mut Vec<String>) -> Compiled {
+    /// Compiles a rule; its faults are added to the list. The patterns of `capture` see what they
+    /// can for every rule of the catalog.
+    pub(crate) fn new(rule: &Rule, capture: &[Pattern], faults: &mut Vec<String>) -> Compiled {
         let conditions = &rule.conditions;
         let compiled = Compiled {
             text: patterns(&conditions.text, faults),
@@ -38,7 +39,7 @@ impl Compiled {
         };
         check_words(rule, faults);
         compiled.check_conditions(rule, faults);
-        compiled.check_names(faults);
+        compiled.check_names(capture, faults);
         compiled
     }
 
@@ -71,11 +72,11 @@ impl Compiled {
         }
     }
 
-    fn check_names(&self, faults: &mut Vec<String>) {
+    fn check_names(&self, capture: &[Pattern], faults: &mut Vec<String>) {
         let has = |pattern: &Pattern, name: &str| pattern.names().iter().any(|other| other == name);
         for template in self.message.iter().chain(&self.detail).chain(&self.remedies) {
             for (name, optional) in template.names() {
-                if !self.patterns().any(|pattern| has(pattern, name)) {
+                if !self.patterns().chain(capture).any(|pattern| has(pattern, name)) {
                     faults.push(format!("no pattern has the group {{{name}}}"));
                 } else if !optional
                     && !self.header.iter().any(|(_, pattern)| has(pattern, name))
@@ -119,7 +120,7 @@ fn is_kebab(code: &str) -> bool {
     code.split('-').all(word)
 }
 
-fn patterns(sources: &[String], faults: &mut Vec<String>) -> Vec<Pattern> {
+pub(crate) fn patterns(sources: &[String], faults: &mut Vec<String>) -> Vec<Pattern> {
     sources.iter().filter_map(|source| pattern(source, faults)).collect()
 }
 

@@ -15,6 +15,7 @@
 //!
 //! ```toml
 //! code_headers = ["x-error-code"]             # headers that carry a provider code, besides the body
+//! capture = ['call (?<call>[0-9]+)']          # as in a rule, for all rules
 //!
 //! [[rule]]
 //! code = "unknown-key"                        # becomes "<plugin>/unknown-key"

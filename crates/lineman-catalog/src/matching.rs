@@ -1,7 +1,6 @@
 use lineman_model::{Cause, Confidence, Finding, Remedy, clean_line};
 
-use crate::catalog::full_code;
-use crate::compiled::Compiled;
+use crate::catalog::{Catalog, full_code};
 use crate::pattern::Pattern;
 use crate::rule::{Rule, StatusPattern};
 use crate::seen::Seen;
@@ -58,8 +57,9 @@ pub struct Match<'a> {
 }
 
 impl<'a> Match<'a> {
-    /// Tries one rule.
-    pub(crate) fn try_rule(provider: &'a str, rule: &'a Rule, compiled: &Compiled, seen: &Seen) -> Option<Match<'a>> {
+    /// Tries the rule at a position of a catalog.
+    pub(crate) fn try_rule(catalog: &'a Catalog, at: usize, seen: &Seen) -> Option<Match<'a>> {
+        let (rule, compiled) = (catalog.rules().get(at)?, catalog.compiled().get(at)?);
         let conditions = &rule.conditions;
         let mut rank = rule.priority;
         let mut captures = Captures::new();
@@ -103,25 +103,36 @@ impl<'a> Match<'a> {
         if compiled.not_text.iter().any(|pattern| find(pattern, seen).is_some()) {
             return None;
         }
-        for pattern in &compiled.capture {
+        for pattern in compiled.capture.iter().chain(catalog.capture()) {
             find_and_capture(pattern, seen, &mut captures);
         }
 
-        let fill = |template: &Template| template.fill(&captures);
         let line = offset.map(|offset| seen.line_at(offset));
+        Some(Match {
+            line: seen.line_number(offset),
+            text: clean_line(line.or(shown_header.as_deref()).unwrap_or_default(), LONGEST_LINE),
+            rank,
+            ..Match::filled(catalog, at, &captures)?
+        })
+    }
+
+    /// The rule at a position of a catalog, its templates filled with what was seen.
+    pub(crate) fn filled(catalog: &'a Catalog, at: usize, captures: &Captures) -> Option<Match<'a>> {
+        let (rule, compiled) = (catalog.rules().get(at)?, catalog.compiled().get(at)?);
+        let fill = |template: &Template| template.fill(captures);
         let remedies = rule.remedies.iter().zip(&compiled.remedies);
         Some(Match {
             rule,
-            provider,
-            code: full_code(provider, &rule.code),
+            provider: catalog.plugin(),
+            code: full_code(catalog.plugin(), &rule.code),
             cause: &rule.cause,
             confidence: rule.confidence,
             message: compiled.message.as_ref().map(fill).unwrap_or_default(),
             detail: compiled.detail.as_ref().map(fill),
             remedies: remedies.map(|(remedy, text)| Remedy { text: fill(text), ..remedy.clone() }).collect(),
-            line: seen.line_number(offset),
-            text: clean_line(line.or(shown_header.as_deref()).unwrap_or_default(), LONGEST_LINE),
-            rank,
+            line: None,
+            text: String::new(),
+            rank: rule.priority,
         })
     }
 
@@ -159,7 +170,8 @@ fn capture(pattern: &Pattern, text: &str, captures: &mut Captures) -> Option<()>
     let found = pattern.regex()?.captures(text)?;
     for name in pattern.names() {
         if let Some(value) = found.name(name) {
-            captures.insert(name.clone(), value.as_str().to_owned());
+            // What a condition saw is closer than what merely stood in the text.
+            captures.entry(name.clone()).or_insert_with(|| value.as_str().to_owned());
         }
     }
     Some(())

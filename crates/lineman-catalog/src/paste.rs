@@ -154,19 +154,21 @@ impl Paste<'_> {
         }
     }
 
-    /// Takes the rest: records that begin with a time or after an empty line.
+    /// Takes the rest: records that begin with a time or after an empty line. A short text without
+    /// times is one record, because programs put empty lines into their errors.
     fn take_records(&mut self) {
+        let whole = self.lines.len() <= LONGEST_RECORD && self.lines.iter().all(|(_, timed)| !timed);
+        let framed = |line: &str| line.starts_with('│');
         let mut record: Vec<usize> = Vec::new();
         for at in 0..self.lines.len() {
             let (line, timed) = self.lines[at];
-            let framed = |line: &str| line.starts_with('│');
             let follows = record.last().is_some_and(|&last| framed(line) && framed(self.lines[last].0));
-            let begins = line.trim().is_empty() || self.used[at] || (timed && !follows);
-            if begins {
+            let empty = line.trim().is_empty() && !whole;
+            if empty || self.used[at] || (timed && !follows) {
                 self.take_record(&record);
                 record.clear();
             }
-            if !self.used[at] && !line.trim().is_empty() {
+            if !empty && !self.used[at] {
                 record.push(at);
             }
         }

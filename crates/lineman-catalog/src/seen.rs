@@ -176,11 +176,14 @@ fn collapse(text: &str) -> String {
     out
 }
 
-/// Where a text has a word, as offsets.
+/// Where a text has a word, as offsets. What follows a dot belongs to the word: `NoKey.Deleted` is
+/// not `NoKey`. What stands before a dot does not: `Client.NoKey` is.
 fn words<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = usize> + 't {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(word).map(|(at, _)| at).filter(move |&at| {
-        !word.is_empty() && !text[..at].ends_with(is_part) && !text[at + word.len()..].starts_with(is_part)
+        let after = &text[at + word.len()..];
+        let after = after.strip_prefix('.').unwrap_or(after);
+        !word.is_empty() && !text[..at].ends_with(is_part) && !after.starts_with(is_part)
     })
 }
 
@@ -212,6 +215,8 @@ mod tests {
         check("an error (NoKey) when calling", "NoKey", true);
         check("got NoKey from the server", "NoKey", true);
         check("NoKeyring", "NoKey", false);
+        check("NoKey.Deleted: gone", "NoKey", false);
+        check("Client.NoKey.", "NoKey", true);
         check("Throttling: slow down", "Throttling", true);
         check("Throttling starts at noon", "Throttling", false);
         check("error=blocked", "blocked", true);

@@ -15,7 +15,7 @@ use crate::gates::{Gates, Limits};
 use crate::line::Walk;
 use crate::{Plan, Subject, Suppression, causes};
 
-/// How long after a deadline the executor may still come back before it is given up.
+/// How long after twice a deadline the executor may still come back before it is given up.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
 /// Where a check says what it is doing, in a few words.
@@ -25,8 +25,9 @@ pub type Progress<'a> = &'a (dyn Fn(String) + Send + Sync);
 ///
 /// Dropping a future abandons what it stands for. What comes back is redacted and capped.
 pub trait Executor: Send + Sync {
-    /// Runs one check and comes back within the deadline, with an answer in every case: what went
-    /// wrong on Lineman's side is a finding with a cause `plugin.…`.
+    /// Runs one check and comes back with an answer in every case: what went wrong on Lineman's
+    /// side is a finding with a cause `plugin.…`. One attempt takes no longer than the deadline;
+    /// an attempt that somebody else's crash cut short may be made once more.
     ///
     /// The engine asks only for subjects whose inputs are there.
     fn check<'a>(

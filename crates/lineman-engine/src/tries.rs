@@ -90,7 +90,7 @@ impl Tries<'_> {
             (self.shared.events)(Event::CheckProgress { integration: self.integration(), check, text });
         };
         let asked = self.shared.executor.check(self.subject, self.info, deadline, &progress);
-        let answer = timeout(deadline.saturating_add(GRACE), asked).await;
+        let answer = timeout(deadline.saturating_mul(2).saturating_add(GRACE), asked).await;
         let doing = lock(&doing).take();
         match answer {
             Ok(mut answer) => {
@@ -98,7 +98,8 @@ impl Tries<'_> {
                 answer
             }
             Err(_) => {
-                let message = format!("`{}` was not answered within {deadline:.1?}, nor given up after", self.info.id);
+                let message =
+                    format!("`{}` was not answered within twice {deadline:.1?}, nor given up after", self.info.id);
                 let finding = Finding::new("lineman/no-answer", Cause::PluginTimedOut, message + &last_seen(doing));
                 CheckAnswer { findings: vec![finding], outcome: CheckOutcome::default() }
             }

@@ -183,7 +183,13 @@ impl Host {
                     LaunchError::TimedOut => "timed-out-on-load".to_owned(),
                     LaunchError::Spawn(_) => "no-worker".to_owned(),
                 };
-                Err(HostError::NotLoaded { library: library.to_owned(), code, message: error.to_string() })
+                let mut message = error.to_string();
+                if let LaunchError::Died { stderr, .. } = &error
+                    && let Some(last) = stderr.last()
+                {
+                    message = format!("{message}, after `{last}`");
+                }
+                Err(HostError::NotLoaded { library: library.to_owned(), code, message })
             }
         }
     }

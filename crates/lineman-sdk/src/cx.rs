@@ -105,12 +105,6 @@ impl Drop for Running {
     }
 }
 
-/// The limits of the path walk under an integration's settings.
-pub(crate) fn path_limits(connection: &Connection) -> Limits {
-    let limits = Limits::default();
-    connection.timeout_ms.map_or(limits, |timeout| limits.within(Duration::from_millis(timeout)))
-}
-
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -221,7 +215,8 @@ impl<P: Provider> Cx<P> {
     pub async fn walk(&self, target: &Target) -> Walk {
         let left = self.call.deadline.saturating_duration_since(Instant::now());
         // A little before the check's own deadline, so that the walk names the phase that spent it.
-        let limits = path_limits(self.connection()).within(left.mul_f64(0.9));
+        let usual = Limits::default();
+        let limits = Limits { total: usual.total.min(left.mul_f64(0.9)), ..usual };
         let walk = lineman_net::walk(target, self.connection(), &limits).await;
         self.call.add_phases(walk.phases.iter().cloned());
         walk

@@ -5,13 +5,13 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderVal
 use http::{Method, Request, StatusCode};
 use lineman_catalog::{Catalog, Response};
 use lineman_model::{Cause, Confidence, Connection, Evidence, Finding, Header, clean, clip};
-use lineman_net::{Target, proxy_for};
+use lineman_net::{Limits, Target, permitted, proxy_for};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::cx::{HttpCx, millis, path_limits};
+use crate::cx::{HttpCx, millis};
 use crate::{Provider, Secret, Stop};
 
 /// The most that is read of an answer's body, bytes.
@@ -62,8 +62,7 @@ impl reqwest::dns::Resolve for Names {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
         let connection = self.0.clone();
         Box::pin(async move {
-            let limits = path_limits(&connection);
-            let addresses = lineman_net::resolve(name.as_str(), &connection, &limits).await?;
+            let addresses = lineman_net::resolve(name.as_str(), &connection, &Limits::default()).await?;
             let addresses = addresses.into_iter().map(|address| std::net::SocketAddr::new(address, 0));
             Ok(Box::new(addresses) as reqwest::dns::Addrs)
         })
@@ -103,6 +102,11 @@ impl<'a, P: Provider> HttpCx<'a, P> {
     pub async fn send(&self, url: Url, request: Request<Vec<u8>>, operation: Option<&str>) -> Result<Answer, Stop> {
         let (parts, body) = request.into_parts();
         let host = url.host_str().unwrap_or_default().to_owned();
+        // Names are judged as they resolve; an address that is given as such never is.
+        if let Ok(address) = host.trim_matches(['[', ']']).parse() {
+            permitted(address, self.cx.connection())
+                .map_err(|failure| Stop::from(failure.finding(self.cx.call.plugin, Vec::new())))?;
+        }
         let name = operation.map_or_else(|| format!("{} {host}", parts.method), str::to_owned);
         let mut phase = self.cx.call.begin(name);
         let started = Instant::now();

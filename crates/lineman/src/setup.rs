@@ -112,7 +112,10 @@ impl Setup {
         for provider in &which.provider {
             if !all.iter().any(|configured| configured.integration.provider == *provider) {
                 let known = all.iter().map(|configured| configured.integration.provider.as_str());
-                return Err(Failure::refused(format_args!("no integration has the provider `{provider}`{}", listed(known))));
+                return Err(Failure::refused(format_args!(
+                    "no integration has the provider `{provider}`{}",
+                    listed(known)
+                )));
             }
         }
         let chosen = |configured: &&Configured| {
@@ -123,7 +126,8 @@ impl Setup {
         };
         let selected: Vec<&Configured> = all.iter().filter(chosen).collect();
         if selected.is_empty() {
-            let problem = if all.is_empty() { "the configuration has no integration" } else { "no integration has these labels" };
+            let problem =
+                if all.is_empty() { "the configuration has no integration" } else { "no integration has these labels" };
             return Err(Failure::refused(problem));
         }
         Ok(selected)
@@ -152,11 +156,14 @@ impl Setup {
                 allow_writes: !configured.allow_writes.is_empty(),
             }),
             None => {
-                let why = self.plugins.problem(&id).map_or_else(|| "it is not installed".to_owned(), ToString::to_string);
+                let why =
+                    self.plugins.problem(&id).map_or_else(|| "it is not installed".to_owned(), ToString::to_string);
                 let message = format!("The plugin `{id}` cannot be used: {why}.");
                 let finding = Finding::new("lineman/plugin-incompatible", Cause::PluginIncompatible, message)
                     .subject("plugin", &id)
-                    .remedy("Install the plugin in a version for this Lineman; `lineman plugin list` shows what is there.");
+                    .remedy(
+                        "Install the plugin in a version for this Lineman; `lineman plugin list` shows what is there.",
+                    );
                 Err(Box::new(Unavailable { integration, plugin, finding }))
             }
         }

@@ -52,11 +52,10 @@ fn width() -> usize {
 
 /// Everything shows Unicode today but a terminal whose locale says otherwise.
 fn unicode() -> bool {
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    match locale.as_deref() {
-        Some("C" | "POSIX") if std::io::stdout().is_terminal() => false,
-        _ => true,
-    }
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    !(matches!(locale.as_deref(), Some("C" | "POSIX")) && std::io::stdout().is_terminal())
 }
 
 /// A mistake in the configuration, with its place.
@@ -68,7 +67,8 @@ pub(crate) fn diagnostic(error: &dyn Diagnostic, colour: Colour) -> String {
         (false, false) => GraphicalTheme::none(),
     };
     let mut text = String::new();
-    let shown = GraphicalReportHandler::new_themed(theme).with_width(width().clamp(60, 120)).render_report(&mut text, error);
+    let shown =
+        GraphicalReportHandler::new_themed(theme).with_width(width().clamp(60, 120)).render_report(&mut text, error);
     if shown.is_err() {
         text = format!("{error}\n");
     }
@@ -110,7 +110,9 @@ impl Progress {
                 self.bar.set_length(*checks as u64);
                 self.bar.enable_steady_tick(Duration::from_millis(120));
             }
-            Event::CheckStarted { integration, check } => self.change(|running| running.push(format!("{integration} {check}"))),
+            Event::CheckStarted { integration, check } => {
+                self.change(|running| running.push(format!("{integration} {check}")))
+            }
             Event::CheckFinished { integration, check } => {
                 let name = format!("{integration} {}", check.id);
                 self.change(|running| running.retain(|other| *other != name));

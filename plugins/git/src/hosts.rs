@@ -18,6 +18,7 @@ pub(crate) struct Host {
     /// The user name that goes with a token where none is given.
     pub(crate) token_user: Option<String>,
     /// Fingerprints of its host keys, as published.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the keys were compared with them, and are in every test run"))]
     #[serde(default)]
     pub(crate) fingerprints: Vec<String>,
     /// The page that publishes them.

@@ -37,7 +37,9 @@ pub(crate) async fn read(cx: &Cx<Git>, remote: &Remote) -> Result<Arc<Exchange>,
     once(&cx.session().read_over_http, async {
         let (known, anyone) = futures_util::future::join(advertisement(cx, remote, "git-upload-pack"), async {
             match cx.secrets().token {
-                Some(_) => request(cx, remote, "git-upload-pack", false).await.is_ok_and(|exchange| exchange.answer.ok()),
+                Some(_) => {
+                    request(cx, remote, "git-upload-pack", false).await.is_ok_and(|exchange| exchange.answer.ok())
+                }
                 None => false,
             }
         })
@@ -55,7 +57,11 @@ pub(crate) async fn advertisement(cx: &Cx<Git>, remote: &Remote, service: &str) 
 async fn request(cx: &Cx<Git>, remote: &Remote, service: &str, with_credential: bool) -> Result<Exchange, Stop> {
     let address = remote.advertisement(service);
     let mut url = Url::parse(&address).map_err(|error| {
-        cx.finding("url-refused", Cause::ConfigInvalid, format!("The address of the repository cannot be read: {error}."))
+        cx.finding(
+            "url-refused",
+            Cause::ConfigInvalid,
+            format!("The address of the repository cannot be read: {error}."),
+        )
     })?;
     // The user goes into the header, with the token.
     let _ = url.set_username("");

@@ -178,7 +178,7 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// Whether a newer OpenSSH would judge otherwise.
     pub(crate) fn depends_on_client(&self) -> bool {
-        let behind = self.mended.as_ref().and_then(|mended| mended.as_ref().err());
+        let behind = self.mended.as_deref().and_then(|mended| mended.as_ref().err());
         self.flaw == Flaw::Ed25519InPkcs8 || behind.is_some_and(Refusal::depends_on_client)
     }
 }

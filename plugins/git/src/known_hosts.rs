@@ -35,13 +35,14 @@ impl Entry {
 /// The lines about a host. For a port of its own, lines without a port count where none names it.
 pub(crate) fn lookup(text: &str, host: &str, port: u16) -> Vec<Entry> {
     let host = host.to_ascii_lowercase();
-    if port != 22 {
-        let entries = matching(text, &format!("[{host}]:{port}"));
-        if entries.iter().any(|entry| entry.trust != Trust::Revoked) {
-            return entries;
-        }
+    if port == 22 {
+        return matching(text, &host);
     }
-    matching(text, &host)
+    let mut entries = matching(text, &format!("[{host}]:{port}"));
+    if entries.iter().all(|entry| entry.trust == Trust::Revoked) {
+        entries.extend(matching(text, &host));
+    }
+    entries
 }
 
 /// Numbers of the lines that are no entries: OpenSSH passes over them in silence.

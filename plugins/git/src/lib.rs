@@ -19,6 +19,8 @@ mod known_hosts;
 mod pkt;
 mod remote;
 mod ssh;
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -92,10 +94,13 @@ struct Session {
 type Once<T> = OnceCell<Result<Arc<T>, Box<Finding>>>;
 
 async fn once<T>(cell: &Once<T>, make: impl Future<Output = Result<T, Stop>>) -> Result<Arc<T>, Stop> {
-    let made = cell.get_or_init(|| async {
-        make.await.map(Arc::new).map_err(|stop| {
-            let lost = || Finding::new("git/undetermined", Cause::Undetermined, "A step that this needs was not run.");
-            Box::new(stop.finding().cloned().unwrap_or_else(lost))
+    // Boxed, since futures within futures outgrow the stack of a thread.
+    let made = cell.get_or_init(|| {
+        Box::pin(async {
+            make.await.map(Arc::new).map_err(|stop| {
+                let lost = || Finding::new("git/undetermined", Cause::Undetermined, "A step before this was not run.");
+                Box::new(stop.finding().cloned().unwrap_or_else(lost))
+            })
         })
     });
     made.await.clone().map_err(|finding| (*finding).into())
@@ -105,7 +110,7 @@ struct Git;
 
 /// The path to the repository's host, walked once.
 async fn walk(cx: &Cx<Git>, remote: &Remote) -> Arc<Walk> {
-    let walk = cx.session().walk.get_or_init(|| async { Arc::new(cx.walk(&remote.target()).await) });
+    let walk = cx.session().walk.get_or_init(|| Box::pin(async { Arc::new(cx.walk(&remote.target()).await) }));
     Arc::clone(walk.await)
 }
 
@@ -125,7 +130,12 @@ impl Provider for Git {
 
     fn checks() -> Vec<Check<Git>> {
         vec![
-            Check::new("config", Level::Config, "Address, reference and credential fit together", checks::config::check),
+            Check::new(
+                "config",
+                Level::Config,
+                "Address, reference and credential fit together",
+                checks::config::check,
+            ),
             Check::new("ssh-key", Level::Config, "OpenSSH can use the private key", checks::ssh_key::check),
             Check::new("reach", Level::Reach, "The host answers in the address's protocol", checks::reach::check)
                 .needs(["config"]),
@@ -133,12 +143,22 @@ impl Provider for Git {
                 .needs(["reach"]),
             Check::new("auth", Level::Identity, "The server accepts the credential", checks::auth::check)
                 .needs(["reach", "host-key", "ssh-key"]),
-            Check::new("read", Level::Access, "The repository can be read, and the reference exists", checks::read::check)
-                .needs(["auth"])
-                .calls("git-upload-pack", "read"),
-            Check::new("clone", Level::Operation, "git clones the repository with this credential", checks::clone::check)
-                .needs(["read"])
-                .calls("git clone", "read"),
+            Check::new(
+                "read",
+                Level::Access,
+                "The repository can be read, and the reference exists",
+                checks::read::check,
+            )
+            .needs(["auth"])
+            .calls("git-upload-pack", "read"),
+            Check::new(
+                "clone",
+                Level::Operation,
+                "git clones the repository with this credential",
+                checks::clone::check,
+            )
+            .needs(["read"])
+            .calls("git clone", "read"),
             Check::new("write", Level::Access, "The credential may push", checks::write::check)
                 .needs(["read"])
                 .calls("git-receive-pack", "write"),

@@ -184,7 +184,9 @@ impl Remote {
     /// HTTP beside the token.
     pub(crate) fn for_git(&self) -> String {
         match self.transport {
-            Transport::Ssh => Remote { port: 22, ..self.clone() }.to_string().replacen(":22/", "/", usize::from(!self.scp)),
+            Transport::Ssh => {
+                Remote { port: 22, ..self.clone() }.to_string().replacen(":22/", "/", usize::from(!self.scp))
+            }
             _ => Remote { user: None, ..self.clone() }.to_string(),
         }
     }

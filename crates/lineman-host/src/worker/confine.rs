@@ -2,7 +2,7 @@
 //! plugin's `println!` cannot reach.
 
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
@@ -56,10 +56,13 @@ fn close_inherited() -> io::Result<()> {
         .collect();
     for fd in open {
         // SAFETY: this runs first in a process of its own, before anything here has opened a
-        // descriptor that it keeps; the directory that was read is closed already.
+        // descriptor that it keeps. The directory that was read is closed already, so it is asked
+        // first whether there is something to close.
         #[expect(unsafe_code, reason = "descriptors that nobody owns can only be closed by number")]
         unsafe {
-            rustix::io::close(fd);
+            if rustix::io::fcntl_getfd(BorrowedFd::borrow_raw(fd)).is_ok() {
+                rustix::io::close(fd);
+            }
         }
     }
     Ok(())

@@ -16,7 +16,7 @@ use crate::frame;
 /// Progress is dropped while more than this many frames wait.
 const PROGRESS_QUEUE: usize = 256;
 /// The most findings that one call may have.
-const FINDINGS_PER_CALL: usize = 500;
+const FINDINGS_PER_CALL: usize = 100;
 /// The largest body of an event, bytes.
 const MAX_EVENT: usize = 1024 * 1024;
 /// The most that may wait, bytes, before findings are refused too.

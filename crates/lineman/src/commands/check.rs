@@ -56,7 +56,8 @@ async fn check(setup: &Setup, selected: &[&Configured], args: &CheckArgs) -> Res
     .await;
 
     let host = Arc::new(Host::start(HostOptions::new(std::env::var("PATH").unwrap_or_default()))?);
-    let providers: BTreeSet<&str> = selected.iter().map(|configured| configured.integration.provider.as_str()).collect();
+    let providers: BTreeSet<&str> =
+        selected.iter().map(|configured| configured.integration.provider.as_str()).collect();
     for id in providers {
         if let (Some(installed), Some(description)) = (setup.plugins.installed(id), setup.plugins.get(id)) {
             host.add(PluginSpec {
@@ -111,7 +112,9 @@ fn info(setup: &Setup) -> RunInfo {
 
 /// The proxy that the environment names, without its user and password.
 fn proxy() -> Option<String> {
-    let named = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find_map(|name| std::env::var(name).ok())?;
+    let named = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok())?;
     let (scheme, rest) = named.split_once("://").unwrap_or(("http", &named));
     let authority = rest.split('/').next()?;
     Some(format!("{scheme}://{}", authority.rsplit('@').next()?)).filter(|_| !authority.is_empty())
@@ -135,7 +138,8 @@ fn write(common: &Common, args: &CheckArgs, report: &Report) -> Result<(), Failu
 
 /// Written beside and moved in place, so that whoever reads it never sees half of it.
 fn save(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let refused = |error: std::io::Error| Failure::refused(format_args!("{} cannot be written: {error}", path.display()));
+    let refused =
+        |error: std::io::Error| Failure::refused(format_args!("{} cannot be written: {error}", path.display()));
     let mut beside = path.as_os_str().to_owned();
     beside.push(".part");
     fs::write(&beside, bytes).map_err(refused)?;

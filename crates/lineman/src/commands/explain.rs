@@ -38,7 +38,9 @@ fn catalogs(common: &Common, providers: &[String]) -> Result<Vec<Catalog>, Failu
     }
     for provider in providers {
         if plugins.get(provider).is_none() {
-            return Err(Failure::refused(format_args!("no plugin in use is called `{provider}`; see `lineman plugin list`")));
+            return Err(Failure::refused(format_args!(
+                "no plugin in use is called `{provider}`; see `lineman plugin list`"
+            )));
         }
     }
     let wanted = |id: &str| providers.is_empty() || providers.iter().any(|provider| provider == id);
@@ -46,8 +48,9 @@ fn catalogs(common: &Common, providers: &[String]) -> Result<Vec<Catalog>, Failu
         .descriptions()
         .filter(|description| wanted(&description.id))
         .map(|description| {
-            Catalog::from_value(&description.id, &description.catalog)
-                .map_err(|error| Failure::refused(format_args!("the catalog of plugin `{}` is wrong: {error}", description.id)))
+            Catalog::from_value(&description.id, &description.catalog).map_err(|error| {
+                Failure::refused(format_args!("the catalog of plugin `{}` is wrong: {error}", description.id))
+            })
         })
         .collect()
 }
@@ -102,23 +105,13 @@ fn show(matches: &[Match<'_>], format: HumanOrJson, style: &Style) -> Result<(),
 
 /// Describes a cause or a finding code.
 fn describe(word: &str, catalogs: &[Catalog], format: HumanOrJson, style: &Style) -> Done {
-    let rule = word.split_once('/').and_then(|(plugin, code)| {
-        let catalog = catalogs.iter().find(|catalog| catalog.plugin() == plugin)?;
-        Some((plugin, catalog.rule(code).or_else(|| catalog.rule(word))?))
-    });
-    let text = match (rule, Cause::ALL.iter().find(|cause| cause.as_str() == word)) {
-        (Some((plugin, rule)), _) => {
-            let mut finding = Finding::new(format!("{plugin}/{}", rule.code), rule.cause.clone(), rule.plain_message());
-            finding.confidence = rule.confidence;
-            finding.detail.clone_from(&rule.detail);
-            finding.remedies.clone_from(&rule.remedies);
-            finding.docs.clone_from(&rule.docs);
-            finding.also_possible.clone_from(&rule.also_possible);
-            match format {
-                HumanOrJson::Json => json(&finding)?,
-                HumanOrJson::Human => lineman_report::finding_human(&finding, style),
-            }
-        }
+    let finding = catalogs.iter().filter(|catalog| word.starts_with(&format!("{}/", catalog.plugin())));
+    let finding = finding.filter_map(|catalog| catalog.describe(word)).next();
+    let text = match (finding, Cause::ALL.iter().find(|cause| cause.as_str() == word)) {
+        (Some(finding), _) => match format {
+            HumanOrJson::Json => json(&finding)?,
+            HumanOrJson::Human => lineman_report::finding_human(&finding, style),
+        },
         (None, Some(cause)) => {
             let codes: Vec<String> = catalogs
                 .iter()
@@ -134,7 +127,8 @@ fn describe(word: &str, catalogs: &[Catalog], format: HumanOrJson, style: &Style
                 HumanOrJson::Human => {
                     let mut text = lineman_report::wrap(&format!("{cause}: {}.", cause.holds_when()), 0, style);
                     if !codes.is_empty() {
-                        text += &lineman_report::wrap(&format!("Known failures with it: {}.", codes.join(", ")), 0, style);
+                        text +=
+                            &lineman_report::wrap(&format!("Known failures with it: {}.", codes.join(", ")), 0, style);
                     }
                     text
                 }

@@ -12,7 +12,9 @@ pub(crate) fn run(common: &Common, args: &ListArgs) -> Done {
     let setup = Setup::load(common)?;
     let selected = setup.select(&args.which)?;
     let text = match args.format {
-        HumanOrJson::Json => format!("{:#}\n", json!(selected.iter().map(|configured| entry(configured)).collect::<Vec<_>>())),
+        HumanOrJson::Json => {
+            format!("{:#}\n", json!(selected.iter().map(|configured| entry(configured)).collect::<Vec<_>>()))
+        }
         HumanOrJson::Human => {
             let rows: Vec<Vec<String>> = selected.iter().map(|configured| row(configured)).collect();
             lineman_report::table(&["name", "provider", "labels", "owner"], &rows, &terminal::style(common))

@@ -14,11 +14,14 @@ pub(crate) fn run(common: &Common, args: &PlanArgs) -> Done {
     let setup = Setup::load(common)?;
     let selected = setup.select(&args.which)?;
     // Planning is offline: secrets are not looked at, names are not resolved.
-    let subjects = selected.into_iter().map(|configured| setup.subject(configured, Ok(SecretMap::default()), Vec::new()));
+    let subjects =
+        selected.into_iter().map(|configured| setup.subject(configured, Ok(SecretMap::default()), Vec::new()));
     let plan = lineman_engine::plan(subjects, &selection(&args.checks)).map_err(Failure::refused)?;
     let view = plan.view();
     let text = match args.format {
-        HumanOrJson::Json => serde_json::to_string_pretty(&view).map_err(|error| Failure::Internal(error.to_string()))? + "\n",
+        HumanOrJson::Json => {
+            serde_json::to_string_pretty(&view).map_err(|error| Failure::Internal(error.to_string()))? + "\n"
+        }
         HumanOrJson::Human => human(&view, &terminal::style(common)),
     };
     terminal::print(text.as_bytes())?;

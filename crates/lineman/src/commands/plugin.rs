@@ -85,8 +85,11 @@ fn info(common: &Common, id: &str, format: HumanOrJson) -> Done {
 fn human(installed: &Installed, description: &Description, style: &Style) -> String {
     let mut text = wrap(&format!("{} ({} {})", description.title, description.id, description.version), 0, style);
     text += &wrap(&format!("from {}, in {}", description.publisher, installed.directory.display()), 2, style);
-    let rows: Vec<Vec<String>> =
-        description.checks.iter().map(|check| vec![format!("  {}", check.level), check.id.clone(), check.title.clone()]).collect();
+    let rows: Vec<Vec<String>> = description
+        .checks
+        .iter()
+        .map(|check| vec![format!("  {}", check.level), check.id.clone(), check.title.clone()])
+        .collect();
     text += &section("Checks", &table(&[], &rows, style));
     let calls: Vec<Vec<String>> = description
         .checks
@@ -118,13 +121,15 @@ fn section(title: &str, body: &str) -> String {
 }
 
 fn properties(schema: &Map<String, Value>, style: &Style) -> String {
-    let required: Vec<&str> = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> =
+        schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
     let Some(Value::Object(properties)) = schema.get("properties") else { return String::new() };
     let rows: Vec<Vec<String>> = properties
         .iter()
         .map(|(name, property)| {
             let about = property.get("description").and_then(Value::as_str).unwrap_or_default();
-            let about = if required.contains(&name.as_str()) { format!("{about} (required)") } else { about.to_owned() };
+            let about =
+                if required.contains(&name.as_str()) { format!("{about} (required)") } else { about.to_owned() };
             vec![format!("  {name}"), about]
         })
         .collect();
@@ -132,7 +137,8 @@ fn properties(schema: &Map<String, Value>, style: &Style) -> String {
 }
 
 fn pack(library: &Path, out: &Path, licence: &str, common: &Common) -> Done {
-    let library = library.canonicalize().map_err(|error| Failure::refused(format_args!("{}: {error}", library.display())))?;
+    let library =
+        library.canonicalize().map_err(|error| Failure::refused(format_args!("{}: {error}", library.display())))?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Internal(error.to_string()))?;
     let manifest = runtime
         .block_on(async { Host::start(HostOptions::new(String::new()))?.pack(&library, licence, out).await })

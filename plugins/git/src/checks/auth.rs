@@ -35,7 +35,9 @@ async fn over_ssh(cx: &Cx<Git>, remote: &Remote) -> Outcome {
         if key.algorithm == "ssh-rsa" {
             finding = finding.or_else(Cause::SshAlgorithm, Confidence::Possible);
         }
-        if let Some((title, url)) = hosts::find(&remote.host).and_then(|host| Some((&host.title, host.keys_url.as_ref()?))) {
+        if let Some((title, url)) =
+            hosts::find(&remote.host).and_then(|host| Some((&host.title, host.keys_url.as_ref()?)))
+        {
             finding = finding.doc(format!("{title}: SSH keys"), url);
         }
     }
@@ -88,13 +90,21 @@ async fn over_http(cx: &Cx<Git>, remote: &Remote) -> Outcome {
         }
         200..=299 => Ok(()),
         401 | 403 if !given => Err(cx
-            .finding("token-missing", Cause::CredentialMissing, format!("{} wants a credential, and none is given.", remote.host))
+            .finding(
+                "token-missing",
+                Cause::CredentialMissing,
+                format!("{} wants a credential, and none is given.", remote.host),
+            )
             .pointer("/secrets/token")
             .evidence(answer.evidence())
             .remedy("Give the secret `token`, and `username` where the host asks for a particular one.")
             .into()),
         404 | 410 if given => {
-            cx.not_proved("that the token is good", "the server knows no such repository and may not have looked at it", None);
+            cx.not_proved(
+                "that the token is good",
+                "the server knows no such repository and may not have looked at it",
+                None,
+            );
             Ok(())
         }
         404 | 410 => Ok(()),

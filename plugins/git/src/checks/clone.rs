@@ -20,7 +20,11 @@ pub(crate) async fn check(cx: Cx<Git>) -> Outcome {
     let advertisement = read::advertisement(&cx, &remote).await?;
     let git = cx.program("git")?;
     let failed = |error: std::io::Error| {
-        cx.finding("directory-unwritable", Cause::Undetermined, format!("The private directory cannot be written: {error}."))
+        cx.finding(
+            "directory-unwritable",
+            Cause::Undetermined,
+            format!("The private directory cannot be written: {error}."),
+        )
     };
     let directory = tempfile::Builder::new().prefix("clone-").tempdir_in(cx.directory()).map_err(failed)?;
     let ssh = configure(&cx, &remote, &directory).await?;
@@ -68,7 +72,11 @@ fn environment(git: lineman_sdk::Program, directory: &Path, ssh: Option<&str>) -
 /// Writes the only configuration that git sees. Gives the command for SSH.
 async fn configure(cx: &Cx<Git>, remote: &Remote, directory: &TempDir) -> Result<Option<String>, Stop> {
     let failed = |error: std::io::Error| {
-        cx.finding("directory-unwritable", Cause::Undetermined, format!("The private directory cannot be written: {error}."))
+        cx.finding(
+            "directory-unwritable",
+            Cause::Undetermined,
+            format!("The private directory cannot be written: {error}."),
+        )
     };
     let directory = directory.path();
     let transport = match remote.transport {
@@ -101,7 +109,7 @@ async fn configure(cx: &Cx<Git>, remote: &Remote, directory: &TempDir) -> Result
 async fn over_http(cx: &Cx<Git>, remote: &Remote, directory: &Path, config: &mut String) -> std::io::Result<()> {
     if let Some(token) = &cx.secrets().token {
         let encoded = |text: &str| Zeroizing::new(utf8_percent_encode(text, NON_ALPHANUMERIC).to_string());
-        let address = Remote { user: None, ..remote.clone() }.to_string();
+        let address = remote.for_git();
         let Some((scheme, place)) = address.split_once("://") else { return Ok(()) };
         let line = Zeroizing::new(format!(
             "{scheme}://{}:{}@{}\n",
@@ -111,18 +119,18 @@ async fn over_http(cx: &Cx<Git>, remote: &Remote, directory: &Path, config: &mut
         ));
         let path = directory.join("credentials");
         write(&path, &line)?;
-        config.push_str(&format!("\thelper = {}\n", value(&format!("store --file={}", quoted(&path)))));
+        config.push_str(&format!("\thelper = {}\n", value(&format!("store --file={}", quoted(&path))).as_str()));
     }
     let walk = walk(cx, remote).await;
     let proxy = walk.proxy.as_ref().map(|proxy| proxy.url().expose()).unwrap_or_default();
     config.push_str(&format!(
         "[http]\n\tproxy = {}\n\tfollowRedirects = initial\n\tlowSpeedLimit = 1\n\tlowSpeedTime = 20\n",
-        value(proxy)
+        value(proxy).as_str()
     ));
     if let Some(ca) = &cx.connection().ca {
         let files = ca.file.iter().map(|file| ("sslCAInfo", file));
         for (name, path) in files.chain(ca.directory.iter().map(|directory| ("sslCAPath", directory))) {
-            config.push_str(&format!("\t{name} = {}\n", value(path)));
+            config.push_str(&format!("\t{name} = {}\n", value(path).as_str()));
         }
     }
     Ok(())

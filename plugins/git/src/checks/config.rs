@@ -72,7 +72,11 @@ fn over_http(cx: &Cx<Git>, remote: &Remote) -> Outcome {
     let Some(token) = secrets.token.as_ref().map(Secret::expose) else {
         if cx.settings().access == Access::Write {
             return Err(cx
-                .finding("token-missing", Cause::CredentialMissing, "Pushing over HTTP needs a token, and none is given.")
+                .finding(
+                    "token-missing",
+                    Cause::CredentialMissing,
+                    "Pushing over HTTP needs a token, and none is given.",
+                )
                 .pointer("/secrets/token")
                 .remedy("Give the secret `token`.")
                 .into());

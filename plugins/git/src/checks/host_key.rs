@@ -13,6 +13,7 @@ pub(crate) async fn check(cx: Cx<Git>) -> Outcome {
     let conversation = ssh::read(&cx, &remote).await?;
     stale(&cx, &client);
     if conversation.host_approved {
+        unknown_to_the_file(&cx, &remote, &client, &conversation);
         return Ok(());
     }
     let Some((algorithm, print)) = &conversation.host_key else {
@@ -70,6 +71,24 @@ fn judged(
         Some((title, url)) => finding.doc(format!("{title}: host key fingerprints"), url),
         None => finding,
     }
+}
+
+/// The key is approved, but the platform's `ssh` reads a file that does not know it.
+fn unknown_to_the_file(cx: &Cx<Git>, remote: &Remote, client: &Client, conversation: &Conversation) {
+    let Some((algorithm, print)) = &conversation.host_key else { return };
+    if cx.settings().known_hosts_file.is_none() || client.approvals.in_file(print) {
+        return;
+    }
+    cx.report(
+        cx.finding(
+            "host-key-not-in-file",
+            Cause::SshHostKeyUnknown,
+            format!("The host key is good, but `known_hosts_file` does not know it: {algorithm} {print}."),
+        )
+        .severity(Severity::Warn)
+        .pointer("/settings/known_hosts_file")
+        .remedy(format!("Add the line that `ssh-keyscan {}` prints, after comparing its fingerprint.", remote.host)),
+    );
 }
 
 /// Entries of the platform's own file that will not serve it.

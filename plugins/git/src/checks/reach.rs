@@ -32,18 +32,22 @@ async fn explained(cx: &Cx<Git>, remote: &Remote, mut finding: Finding) -> Findi
         finding.docs.extend(moved.docs);
         finding = finding.or_else(Cause::ConfigEndpointWrong, Confidence::Likely);
     }
-    let host = hosts::find(&remote.host).filter(|host| remote.transport == Transport::Ssh && !host.is_alternate(remote));
+    let host =
+        hosts::find(&remote.host).filter(|host| remote.transport == Transport::Ssh && !host.is_alternate(remote));
     let Some(other) = host.and_then(|host| host.alternate.as_ref()) else { return finding };
     let door = format!("{}:{}", other.name, other.port);
     let way = cx.walk(&Target::tcp(&other.name, other.port)).await;
     finding.evidence.extend(way.evidence.iter().cloned());
     match way.failure {
         None => {
-            let remedy = format!("Use ssh://git@{door}/{}, which is reachable from here.", remote.path.trim_matches('/'));
+            let remedy =
+                format!("Use ssh://git@{door}/{}, which is reachable from here.", remote.path.trim_matches('/'));
             finding.remedies.insert(0, Remedy::new(remedy));
             finding.detail(format!("{door}, which the host offers where port 22 is blocked, is reachable."))
         }
-        Some(_) => finding.detail(format!("{door}, which the host offers where port 22 is blocked, is unreachable too.")),
+        Some(_) => {
+            finding.detail(format!("{door}, which the host offers where port 22 is blocked, is unreachable too."))
+        }
     }
     .doc("SSH on port 443", &other.url)
 }

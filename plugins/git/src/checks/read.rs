@@ -30,20 +30,24 @@ pub(super) async fn advertisement(cx: &Cx<Git>, remote: &Remote) -> Result<Adver
             let conversation = ssh::read(cx, remote).await?;
             match over_ssh(cx, remote, &conversation, "git-upload-pack") {
                 Ok(advertisement) => Ok(advertisement),
-                Err(finding) => Err(whose_key(cx, remote, finding).await.into()),
+                Err(finding) => Err(whose_key(cx, remote, *finding).await.into()),
             }
         }
         Transport::Https | Transport::Http => {
             let exchange = http::read(cx, remote).await?;
             if let Some(to) = &exchange.moved_to {
                 cx.report(
-                    cx.finding("repository-moved", Cause::ConfigEndpointWrong, format!("The repository has moved to {to}."))
-                        .severity(Severity::Warn)
-                        .pointer("/settings/url")
-                        .remedy("Write the new address in `url`, before someone else takes the old one."),
+                    cx.finding(
+                        "repository-moved",
+                        Cause::ConfigEndpointWrong,
+                        format!("The repository has moved to {to}."),
+                    )
+                    .severity(Severity::Warn)
+                    .pointer("/settings/url")
+                    .remedy("Write the new address in `url`, before someone else takes the old one."),
                 );
             }
-            over_http(cx, remote, &exchange, "git-upload-pack").map_err(Stop::from)
+            over_http(cx, remote, &exchange, "git-upload-pack").map_err(|finding| (*finding).into())
         }
     }
 }
@@ -54,26 +58,21 @@ pub(super) fn over_ssh(
     remote: &Remote,
     conversation: &Conversation,
     service: &str,
-) -> Result<Advertisement, Finding> {
+) -> Result<Advertisement, Box<Finding>> {
     let unreadable = match pkt::read(&conversation.stdout, service) {
         Ok(advertisement) if advertisement.complete || !advertisement.refs.is_empty() => return Ok(advertisement),
         Ok(_) => Unreadable::Short,
         Err(unreadable) => unreadable,
     };
-    if let Unreadable::NotGit | Unreadable::OtherService(_) = unreadable {
-        let lines = String::from_utf8_lossy(&conversation.stdout).lines().take(3).map(str::to_owned).collect();
-        return Err(not_git(cx, remote).evidence(Evidence::Ssh {
-            address: remote.address(),
-            lines,
-            exit_status: conversation.status,
-        }));
-    }
-    if let Unreadable::Refused(said) = &unreadable
-        && let Some(finding) = cx.recognise(said, Some(service))
-    {
-        return Err(finding.evidence(Evidence::log(service, said)));
-    }
-    Err(diagnose(cx, remote, conversation, service))
+    Err(Box::new(match unreadable {
+        Unreadable::NotGit | Unreadable::OtherService(_) => {
+            let lines = String::from_utf8_lossy(&conversation.stdout).lines().take(3).map(str::to_owned).collect();
+            let (address, exit_status) = (remote.address(), conversation.status);
+            not_git(cx, remote).evidence(Evidence::Ssh { address, lines, exit_status })
+        }
+        Unreadable::Refused(said) => refused(cx, remote, service, &said),
+        Unreadable::Short => diagnose(cx, remote, conversation, service),
+    }))
 }
 
 /// The references in what a Git service said over HTTP.
@@ -82,23 +81,24 @@ pub(super) fn over_http(
     remote: &Remote,
     exchange: &http::Exchange,
     service: &str,
-) -> Result<Advertisement, Finding> {
+) -> Result<Advertisement, Box<Finding>> {
     let answer = &exchange.answer;
-    if exchange.is_git(service) {
-        return match pkt::read(answer.bytes(), service) {
-            Ok(advertisement) => Ok(advertisement),
-            Err(Unreadable::Refused(said)) => {
-                let finding = cx.recognise(&said, Some(service)).unwrap_or_else(|| no_access(cx, remote));
-                Err(finding.evidence(Evidence::log(service, &said)))
-            }
-            Err(_) => Err(not_git(cx, remote).evidence(answer.evidence())),
-        };
-    }
-    Err(match answer.status() {
+    Err(Box::new(match answer.status() {
+        _ if exchange.is_git(service) => match pkt::read(answer.bytes(), service) {
+            Ok(advertisement) => return Ok(advertisement),
+            Err(Unreadable::Refused(said)) => refused(cx, remote, service, &said),
+            Err(_) => not_git(cx, remote).evidence(answer.evidence()),
+        },
         200..=299 => not_git(cx, remote).evidence(answer.evidence()),
         404 | 410 => answer.recognised().unwrap_or_else(|| no_access(cx, remote).evidence(answer.evidence())),
         _ => answer.finding(),
-    })
+    }))
+}
+
+/// An error line in place of references.
+fn refused(cx: &Cx<Git>, remote: &Remote, service: &str, said: &str) -> Finding {
+    let finding = cx.recognise(said, Some(service)).unwrap_or_else(|| no_access(cx, remote));
+    finding.evidence(Evidence::log(service, said))
 }
 
 fn no_access(cx: &Cx<Git>, remote: &Remote) -> Finding {
@@ -142,10 +142,14 @@ fn reference(cx: &Cx<Git>, remote: &Remote, advertisement: &Advertisement) -> Ou
     let Some(name) = &cx.settings().reference else {
         if advertisement.refs.is_empty() && advertisement.complete {
             cx.report(
-                cx.finding("repository-empty", Cause::ResourceNotFound, format!("{repository} is empty: there is nothing to fetch."))
-                    .severity(Severity::Warn)
-                    .subject("repository", repository)
-                    .remedy("Push a first commit, or correct `url`."),
+                cx.finding(
+                    "repository-empty",
+                    Cause::ResourceNotFound,
+                    format!("{repository} is empty: there is nothing to fetch."),
+                )
+                .severity(Severity::Warn)
+                .subject("repository", repository)
+                .remedy("Push a first commit, or correct `url`."),
             );
         }
         return Ok(());
@@ -155,11 +159,13 @@ fn reference(cx: &Cx<Git>, remote: &Remote, advertisement: &Advertisement) -> Ou
     }
     let is_object_id = name.len() >= 7 && name.chars().all(|c| c.is_ascii_hexdigit());
     if !advertisement.complete || is_object_id {
-        let why = if is_object_id { "it is no tip of a branch or tag" } else { "there are more references than are read" };
+        let why =
+            if is_object_id { "it is no tip of a branch or tag" } else { "there are more references than are read" };
         cx.not_proved(format!("that {name} exists"), why, None);
         return Ok(());
     }
-    let seen = if branches.is_empty() { "no branches".to_owned() } else { format!("branches: {}", branches.join(", ")) };
+    let seen =
+        if branches.is_empty() { "no branches".to_owned() } else { format!("branches: {}", branches.join(", ")) };
     Err(cx
         .finding("ref-missing", Cause::ResourceNotFound, format!("{repository} has no branch or tag `{name}`."))
         .pointer("/settings/ref")

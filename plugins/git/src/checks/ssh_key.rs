@@ -46,18 +46,30 @@ fn permissions(cx: &Cx<Git>, file: &KeyFile) -> Outcome {
 fn remarked(cx: &Cx<Git>, key: &Key, remark: &Remark) -> Finding {
     match remark {
         Remark::Short(bits) => cx
-            .finding("key-short", Cause::SshAlgorithm, format!("The RSA key has {bits} bits; large hosts want 2048 or more."))
+            .finding(
+                "key-short",
+                Cause::SshAlgorithm,
+                format!("The RSA key has {bits} bits; large hosts want 2048 or more."),
+            )
             .remedy(NEW_KEY),
         Remark::SecondKey => cx
-            .finding("key-second", Cause::SshKeyFormat, "The text holds more than one private key; only the first is used.")
+            .finding(
+                "key-second",
+                Cause::SshKeyFormat,
+                "The text holds more than one private key; only the first is used.",
+            )
             .remedy("Store each key on its own."),
         Remark::NeedlessPassphrase => cx
             .finding("passphrase-needless", Cause::ConfigInvalid, "A passphrase is given for a key that has none.")
             .remedy("Take the passphrase out, or check that this is the key it belongs to."),
         Remark::Forgiven(flaw) => {
             let words = words(flaw);
-            cx.finding("key-untidy", Cause::SshKeyFormat, format!("OpenSSH forgives it, other programs may not: {}", words.message))
-                .remedy(words.remedy)
+            cx.finding(
+                "key-untidy",
+                Cause::SshKeyFormat,
+                format!("OpenSSH forgives it, other programs may not: {}", words.message),
+            )
+            .remedy(words.remedy)
         }
     }
     .evidence(Evidence::config("/secrets/ssh_key", key.summary()))
@@ -84,7 +96,8 @@ fn refused(cx: &Cx<Git>, refusal: &Refusal, pointer: &str) -> Finding {
 }
 
 const NEW_KEY: &str = "Make a new key with `ssh-keygen -t ed25519` and register its public half with the host.";
-const PASTE_AGAIN: &str = "Store the private key file again, whole and unchanged: from -----BEGIN to -----END, with a line end after it.";
+const PASTE_AGAIN: &str =
+    "Store the private key file again, whole and unchanged: from -----BEGIN to -----END, with a line end after it.";
 const STORE_RAW: &str = "Store the key itself, not a wrapping of it.";
 const CONVERT: &str = "Convert it with `ssh-keygen -p -f FILE`, which writes OpenSSH's own format.";
 
@@ -102,9 +115,12 @@ fn words(flaw: &Flaw) -> Words {
     let private = "Store the private key: the file without `.pub`.";
     match flaw {
         Flaw::Empty => words("key-empty", CredentialMissing, "The private key is empty.", PASTE_AGAIN),
-        Flaw::Placeholder => {
-            words("key-placeholder", CredentialMalformed, "A placeholder stands in place of the private key.", PASTE_AGAIN)
-        }
+        Flaw::Placeholder => words(
+            "key-placeholder",
+            CredentialMalformed,
+            "A placeholder stands in place of the private key.",
+            PASTE_AGAIN,
+        ),
         Flaw::Token(kind) => words(
             "key-is-token",
             CredentialMalformed,
@@ -112,17 +128,24 @@ fn words(flaw: &Flaw) -> Words {
             "Store it as `token` with an https address, or give a private key.",
         ),
         Flaw::PublicKey => words("key-is-public", SshKeyFormat, "This is a public key, not the private one.", private),
-        Flaw::KnownHosts => words("key-is-known-host", SshKeyFormat, "This is a line of known_hosts, not a private key.", private),
-        Flaw::Certificate => words("key-is-certificate", SshKeyFormat, "This is an SSH certificate, not a private key.", private),
+        Flaw::KnownHosts => {
+            words("key-is-known-host", SshKeyFormat, "This is a line of known_hosts, not a private key.", private)
+        }
+        Flaw::Certificate => {
+            words("key-is-certificate", SshKeyFormat, "This is an SSH certificate, not a private key.", private)
+        }
         Flaw::X509 => words(
             "key-is-x509",
             SshKeyFormat,
             "This is an X.509 certificate, not a private key.",
             "Store the private key; SSH has no use for the certificate.",
         ),
-        Flaw::OtherPem(label) => {
-            words("key-is-other", SshKeyFormat, &format!("This is a block of the kind {label}, not an SSH private key."), private)
-        }
+        Flaw::OtherPem(label) => words(
+            "key-is-other",
+            SshKeyFormat,
+            &format!("This is a block of the kind {label}, not an SSH private key."),
+            private,
+        ),
         Flaw::Putty => words(
             "key-is-putty",
             SshKeyFormat,
@@ -148,7 +171,12 @@ fn words(flaw: &Flaw) -> Words {
             "An invisible byte order mark stands before the key.",
             "Save it as UTF-8 without a byte order mark.",
         ),
-        Flaw::Json => words("key-json", SshKeyFormat, "The key is wrapped in JSON.", "Point the reference at the field, with `json_pointer`."),
+        Flaw::Json => words(
+            "key-json",
+            SshKeyFormat,
+            "The key is wrapped in JSON.",
+            "Point the reference at the field, with `json_pointer`.",
+        ),
         Flaw::Quoted => words("key-quoted", SshKeyFormat, "Quotation marks stand around the key.", STORE_RAW),
         Flaw::Base64 => words("key-base64", SshKeyFormat, "The whole key is wrapped in base64.", STORE_RAW),
         Flaw::EscapedLineEnds => words(
@@ -170,7 +198,9 @@ fn words(flaw: &Flaw) -> Words {
             "Store it with Unix line ends: `tr -d '\\r' < key > fixed`.",
         ),
         Flaw::LeadingText => words("key-leading-text", SshKeyFormat, "Other text stands before the key.", PASTE_AGAIN),
-        Flaw::Indented => words("key-indented", SshKeyFormat, "White space stands around the lines of the key.", PASTE_AGAIN),
+        Flaw::Indented => {
+            words("key-indented", SshKeyFormat, "White space stands around the lines of the key.", PASTE_AGAIN)
+        }
         Flaw::NoFinalLineEnd => words(
             "key-no-final-line-end",
             SshKeyFormat,
@@ -178,7 +208,12 @@ fn words(flaw: &Flaw) -> Words {
             "Store it with a line end after the last line.",
         ),
         Flaw::TooLarge => words("key-too-large", SshKeyFormat, "The text is larger than any key.", PASTE_AGAIN),
-        Flaw::NoHeader => words("key-no-header", SshKeyFormat, "The key has lost its first line, -----BEGIN … PRIVATE KEY-----.", PASTE_AGAIN),
+        Flaw::NoHeader => words(
+            "key-no-header",
+            SshKeyFormat,
+            "The key has lost its first line, -----BEGIN … PRIVATE KEY-----.",
+            PASTE_AGAIN,
+        ),
         Flaw::Truncated => words("key-truncated", SshKeyFormat, "The end of the key is missing.", PASTE_AGAIN),
         Flaw::Corrupt => words("key-corrupt", SshKeyFormat, "The content of the key is damaged.", PASTE_AGAIN),
         Flaw::PassphraseMissing => words(
@@ -205,16 +240,26 @@ fn words(flaw: &Flaw) -> Words {
             "An Ed25519 key in PKCS#8, as openssl writes it: OpenSSH before 9.6 does not read it.",
             NEW_KEY,
         ),
-        Flaw::Dsa => words("key-dsa", SshAlgorithm, "This is a DSA key, which OpenSSH and the large hosts have given up.", NEW_KEY),
-        Flaw::TooShort(bits) => {
-            words("key-too-short", SshAlgorithm, &format!("The RSA key has {bits} bits; OpenSSH wants 1024 at least, hosts 2048."), NEW_KEY)
-        }
+        Flaw::Dsa => words(
+            "key-dsa",
+            SshAlgorithm,
+            "This is a DSA key, which OpenSSH and the large hosts have given up.",
+            NEW_KEY,
+        ),
+        Flaw::TooShort(bits) => words(
+            "key-too-short",
+            SshAlgorithm,
+            &format!("The RSA key has {bits} bits; OpenSSH wants 1024 at least, hosts 2048."),
+            NEW_KEY,
+        ),
         Flaw::SecurityKey => words(
             "key-security-key",
             SshAlgorithm,
             "This key works only with the hardware it was made on (a FIDO security key).",
             NEW_KEY,
         ),
-        Flaw::Unsupported(what) => words("key-unsupported", SshAlgorithm, &format!("OpenSSH does not use keys of the kind {what}."), NEW_KEY),
+        Flaw::Unsupported(what) => {
+            words("key-unsupported", SshAlgorithm, &format!("OpenSSH does not use keys of the kind {what}."), NEW_KEY)
+        }
     }
 }

@@ -25,9 +25,13 @@ pub(crate) async fn check(cx: Cx<Git>) -> Outcome {
         }
     };
     if let Err(finding) = advertised {
-        return Err(finding.into());
+        return Err((*finding).into());
     }
-    cx.not_proved("that a push of particular commits is taken", "protected branches and hooks are asked only then", None);
+    cx.not_proved(
+        "that a push of particular commits is taken",
+        "protected branches and hooks are asked only then",
+        None,
+    );
     for requirement in cx.requires() {
         if matches!(requirement.text("action"), Some("write" | "push" | SERVICE)) {
             cx.requirement(&requirement.id, Status::Pass);

@@ -6,9 +6,9 @@ use pkcs8::pkcs5::pbes2::Kdf;
 use pkcs8::{EncryptedPrivateKeyInfo, ObjectIdentifier, PrivateKeyInfo};
 use sec1::{EcParameters, EcPrivateKey};
 use ssh_cipher::Cipher;
+use ssh_key::Mpint;
 use ssh_key::private::Ed25519Keypair;
 use ssh_key::public::{EcdsaPublicKey, KeyData, RsaPublicKey};
-use ssh_key::{Mpint, PublicKey};
 use zeroize::Zeroizing;
 
 use super::armour::Pem;

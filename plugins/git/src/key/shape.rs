@@ -127,7 +127,7 @@ fn lines(text: &str, undone: &mut Vec<Flaw>) -> Zeroizing<String> {
     let last = text.trim_end().len();
     let margins = text.starts_with(char::is_whitespace)
         || text[..last].lines().any(|line| line != line.trim())
-        || text[last..].split_inclusive('\n').next().is_some_and(|end| end.trim_end_matches('\n') != "");
+        || text[last..].split_inclusive('\n').next().is_some_and(|end| !end.trim_end_matches('\n').is_empty());
     if margins && !text.trim().is_empty() {
         undone.push(Flaw::Indented);
         let trimmed: Vec<&str> = text.trim().lines().map(str::trim).collect();

@@ -16,6 +16,7 @@ use crate::remote::Remote;
 pub(super) const APPROVE: &[u8] = b"while read -r approved || [ -n \"$approved\" ]; do\n\
     [ \"$approved\" = \"$2\" ] && echo \"$3 $4 $5\"\ndone < \"$1\"\nexit 0\n";
 
+const FILE: &str = "known_hosts_file";
 /// Larger known_hosts files are not read.
 const LARGEST: u64 = 8 << 20;
 
@@ -78,7 +79,7 @@ impl Approvals {
             if host.is_some_and(|host| host.withdrawn.contains(&print)) {
                 approvals.withdrawn.push((entry.line, print));
             } else if entry.trust == Trust::Approved {
-                approvals.keys.push(Approved { by: format!("known_hosts_file, line {}", entry.line), key: entry.key });
+                approvals.keys.push(Approved { by: format!("{FILE}, line {}", entry.line), key: entry.key });
             } else {
                 approvals.marked.push(entry);
             }
@@ -102,6 +103,13 @@ impl Approvals {
     /// Approved without the key itself being known.
     pub(super) fn fingerprints(&self) -> &[String] {
         &self.fingerprints
+    }
+
+    /// Whether the platform's own file knows a key. It counts for everyone but its `ssh` if not.
+    pub(crate) fn in_file(&self, print: &str) -> bool {
+        let is_it = |approved: &Approved| approved.key.fingerprint(HashAlg::Sha256).to_string() == print;
+        self.keys.iter().any(|approved| is_it(approved) && approved.by.starts_with(FILE))
+            || self.marked.iter().any(|entry| entry.trust == Trust::Authority)
     }
 
     /// What to make of the key that the server shows.

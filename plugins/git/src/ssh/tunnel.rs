@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lineman_sdk::prelude::*;
 use lineman_sdk::Url;
+use lineman_sdk::prelude::*;
 use percent_encoding::percent_decode_str;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -46,7 +46,8 @@ impl Tunnel {
                 .remedy("Use an http proxy that permits CONNECT to the SSH port, or the host's https address.")
         };
         let proxy = Proxy::parse(proxy, remote).map_err(unusable)?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(|error| unusable(error.to_string()))?;
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(|error| unusable(error.to_string()))?;
         let port = listener.local_addr().map_err(|error| unusable(error.to_string()))?.port();
         let task = tokio::spawn(async move {
             while let Ok((mut client, _)) = listener.accept().await {
