@@ -1,6 +1,5 @@
 //! Whose name the calls are made in: the key pair of the configuration, or the session of a role.
 
-use lineman_sdk::Timestamp;
 use lineman_sdk::prelude::*;
 
 use crate::Aws;
@@ -168,7 +167,6 @@ struct Issued {
     access_key_id: Secret,
     secret_access_key: Secret,
     session_token: Secret,
-    expiration: Timestamp,
 }
 
 impl Issued {
@@ -176,7 +174,6 @@ impl Issued {
         cx.conceal("assumed access key id", &self.access_key_id);
         cx.conceal("assumed secret access key", &self.secret_access_key);
         cx.conceal("assumed session token", &self.session_token);
-        cx.expires("session of the assumed role", self.expiration);
         Credentials { id: self.access_key_id, secret: self.secret_access_key, token: Some(self.session_token) }
     }
 }
