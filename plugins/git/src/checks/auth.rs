@@ -1,8 +1,9 @@
 //! `git/auth`: whether the server accepts the credential.
 
+use lineman_sdk::Answer;
 use lineman_sdk::prelude::*;
 
-use super::{diagnose, remote};
+use super::remote;
 use crate::remote::{Remote, Transport};
 use crate::ssh::{self, Conversation, StoredKey};
 use crate::{Git, hosts, http};
@@ -23,7 +24,7 @@ async fn over_ssh(cx: &Cx<Git>, remote: &Remote) -> Outcome {
     let stored = StoredKey::of(cx).await?;
     let mut finding = match refusal(cx, remote, &conversation) {
         Some(finding) => finding,
-        None => diagnose(cx, remote, &conversation, "ssh"),
+        None => conversation.finding(cx, remote, "ssh"),
     };
     if finding.cause == Cause::SshKeyRejected
         && let Ok(key) = &stored.verdict
@@ -91,7 +92,7 @@ async fn over_http(cx: &Cx<Git>, remote: &Remote) -> Outcome {
         200..=299 => Ok(()),
         401 | 403 if !given => Err(cx
             .finding(
-                "token-missing",
+                "no-credential-given",
                 Cause::CredentialMissing,
                 format!("{} wants a credential, and none is given.", remote.host),
             )
@@ -99,6 +100,7 @@ async fn over_http(cx: &Cx<Git>, remote: &Remote) -> Outcome {
             .evidence(answer.evidence())
             .remedy("Give the secret `token`, and `username` where the host asks for a particular one.")
             .into()),
+        401 => Err(rejected(cx, remote, answer).into()),
         404 | 410 if given => {
             cx.not_proved(
                 "that the token is good",
@@ -110,4 +112,21 @@ async fn over_http(cx: &Cx<Git>, remote: &Remote) -> Outcome {
         404 | 410 => Ok(()),
         _ => Err(answer.finding().into()),
     }
+}
+
+/// A 401 to a credential is about the credential, even where the words are about the repository:
+/// hosts that hide what they have say "not found" to strangers.
+fn rejected(cx: &Cx<Git>, remote: &Remote, answer: &Answer) -> Finding {
+    answer.recognised().filter(|finding| finding.cause != Cause::RepoNoAccess).unwrap_or_else(|| {
+        cx.finding("login-rejected", Cause::CredentialInvalid, format!("{} does not accept the token.", remote.host))
+            .confidence(Confidence::Likely)
+            .or_else(Cause::CredentialExpired, Confidence::Likely)
+            .or_else(Cause::CredentialRevoked, Confidence::Possible)
+            .or_else(Cause::RepoNoAccess, Confidence::Possible)
+            .subject("host", remote.address())
+            .pointer("/secrets/token")
+            .evidence(answer.evidence())
+            .remedy("Check on the host that the token exists, is not expired, and is the one that is stored.")
+            .remedy("Check that the user name is the one that goes with the token.")
+    })
 }

@@ -32,7 +32,7 @@ fn permissions(cx: &Cx<Git>, file: &KeyFile) -> Outcome {
     let mode = format!("{:04o}", file.mode);
     Err(cx
         .finding(
-            "key-file-open",
+            "key-too-open",
             Cause::SshKeyFilePermissions,
             format!("Others may read the key file (mode {mode}), so `ssh` refuses it."),
         )

@@ -2,6 +2,9 @@
 
 use lineman_sdk::prelude::*;
 
+use crate::Git;
+use crate::remote::Remote;
+
 /// One connection, from the first word to the exit status.
 #[derive(Debug, Default)]
 pub(crate) struct Conversation {
@@ -57,6 +60,25 @@ impl Conversation {
         } else if line.starts_with("Authentication succeeded") {
             self.authenticated = true;
         }
+    }
+
+    /// Whether either side has judged the other.
+    pub(super) fn is_decided(&self) -> bool {
+        self.authenticated || self.no_mutual_signature || self.methods.is_some() || self.refuses_host()
+    }
+
+    fn refuses_host(&self) -> bool {
+        self.host_key.is_some() && !self.host_approved
+    }
+
+    /// What it came to, in the catalog's words or none.
+    pub(crate) fn finding(&self, cx: &Cx<Git>, remote: &Remote, operation: &str) -> Finding {
+        let finding = cx.recognise(&self.said, Some(operation)).unwrap_or_else(|| {
+            let message = format!("The connection to {} ended in a way that is not known here.", remote.host);
+            cx.finding("ssh-failed", Cause::Undetermined, message)
+                .remedy("Look at what was said; the same command by hand, with `ssh -vvv`, tells more.")
+        });
+        finding.subject("host", remote.address()).evidence(self.evidence(&remote.address()))
     }
 
     /// The conversation as evidence.
