@@ -201,6 +201,9 @@ fn words(flaw: &Flaw) -> Words {
         Flaw::Indented => {
             words("key-indented", SshKeyFormat, "White space stands around the lines of the key.", PASTE_AGAIN)
         }
+        Flaw::BlankLines => {
+            words("key-blank-lines", SshKeyFormat, "Blank lines stand between the lines of the key.", PASTE_AGAIN)
+        }
         Flaw::NoFinalLineEnd => words(
             "key-no-final-line-end",
             SshKeyFormat,
