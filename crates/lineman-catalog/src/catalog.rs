@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use aho_corasick::AhoCorasick;
 use lineman_model::Finding;
@@ -80,6 +80,17 @@ impl fmt::Display for Problem {
 }
 
 impl Catalog {
+    /// How programs of every kind tell that the way to a server is broken: what `explain` and
+    /// `logs` fall back to where no plugin knows the words. It belongs to no plugin and calls
+    /// itself `network`.
+    pub fn network() -> &'static Catalog {
+        static NETWORK: LazyLock<Catalog> = LazyLock::new(|| {
+            Catalog::parse("network", include_str!("../network.toml"))
+                .expect("the embedded catalog is read and verified by a test")
+        });
+        &NETWORK
+    }
+
     /// Reads a catalog as its author writes it.
     ///
     /// # Errors

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use lineman_model::{Alternative, Cause, Confidence, Doc, Remedy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,10 +9,12 @@ use crate::{Catalog, Match, paste};
 /// The name of the format of [`Explanation`].
 pub const EXPLANATION_SCHEMA: &str = "lineman.explanation/1";
 
-/// Names the causes of pasted text of unknown form, likeliest first, each rule once.
+/// Names the causes of pasted text of unknown form, likeliest first: each rule once, and each
+/// cause once per line.
 ///
 /// The text may be a program's output, a log, `curl -i` or `curl -v` output, JSON or XML, or all
-/// of these at once. Catalogs are taken in their order where rules fit equally well.
+/// of these at once. Catalogs are taken in their order where rules fit equally well;
+/// [`Catalog::network`] belongs at the end.
 pub fn explain<'a>(catalogs: &[&'a Catalog], input: &str) -> Vec<Match<'a>> {
     let mut found: Vec<Match<'a>> = Vec::new();
     for catalog in catalogs {
@@ -25,6 +29,8 @@ pub fn explain<'a>(catalogs: &[&'a Catalog], input: &str) -> Vec<Match<'a>> {
         }
     }
     found.sort_by_key(|found| std::cmp::Reverse((found.rank, found.confidence)));
+    let mut told = BTreeSet::new();
+    found.retain(|found| told.insert((found.cause, found.line, found.text.clone())));
     found
 }
 

@@ -25,7 +25,10 @@ fn account() -> Account {
 }
 
 fn account_with(key: AccessKey) -> Account {
-    let may = Statement::allow(["sts:*", "iam:ListAccessKeys", "iam:SimulatePrincipalPolicy", "s3:ListBucket"], ["*"]);
+    let may = Statement::allow(
+        ["sts:*", "iam:ListAccessKeys", "iam:GetAccessKeyLastUsed", "iam:SimulatePrincipalPolicy", "s3:ListBucket"],
+        ["*"],
+    );
     let state = Statement::allow(["s3:PutObject"], ["arn:aws:s3:::state/*"]);
     let never = Statement::deny(["s3:DeleteBucket"], ["*"]);
     let principal = format!("arn:aws:iam::{ACCOUNT}:user/ci");
@@ -108,6 +111,12 @@ async fn a_key_tells_its_age() {
     check(key(91), None, "warn aws/key-old credential.expiring").await;
     check(key(20), Some(second(3)), "warn aws/key-superseded credential.expiring").await;
     check(key(20), Some(second(30)), "pass").await;
+
+    let used = AccessKey::new(ID, SECRET).created(days_ago(200)).last_used(days_ago(3), "s3", "eu-west-1");
+    let server = Server::start([account_with(used)]).unwrap();
+    let seen = harness(&server, json!({})).check("key").await;
+    let detail = seen.findings.first().and_then(|finding| finding.detail.clone());
+    assert!(detail.as_deref().is_some_and(|detail| detail.contains("for s3 in eu-west-1")), "{detail:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,13 +129,15 @@ async fn required_actions_are_proved_denied_or_listed_as_not_proved() {
         assert_eq!(seen.outcome.requirements.first().map(|requirement| requirement.status), Some(status));
     };
     check("s3:PutObject", "arn:aws:s3:::state/x", Status::Pass, "pass").await;
-    check("s3:PutObject", "arn:aws:s3:::other/x", Status::Fail, "fail aws/action-missing permission.insufficient").await;
+    check("s3:PutObject", "arn:aws:s3:::other/x", Status::Fail, "fail aws/action-missing permission.insufficient")
+        .await;
     check("s3:DeleteBucket", "*", Status::Fail, "fail aws/action-denied permission.denied-by-policy").await;
 
     // A credential that may not ask the simulator proves nothing, and says what it would take.
     let blind = User::new("ci").key(AccessKey::new(ID, SECRET)).policy("ci", [Statement::allow(["sts:*"], ["*"])]);
     let server = Server::start([Account::new(ACCOUNT).user(blind)]).unwrap();
-    let seen = harness(&server, json!({})).requires("r", json!({ "action": "s3:PutObject" })).check("permissions").await;
+    let seen =
+        harness(&server, json!({})).requires("r", json!({ "action": "s3:PutObject" })).check("permissions").await;
     assert_eq!(seen.status, Status::Pass);
     let not_proved = seen.outcome.not_proved.first().expect("it is listed");
     assert_eq!(not_proved.needs.as_deref(), Some("iam:SimulatePrincipalPolicy"));
@@ -135,7 +146,10 @@ async fn required_actions_are_proved_denied_or_listed_as_not_proved() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_are_judged_by_aws_alone() {
-    let check = async |prepare: &dyn Fn(&Server), change: &dyn Fn(Harness<Aws>) -> Harness<Aws>, name: &str, expect: &[Cause]| {
+    let check = async |prepare: &dyn Fn(&Server),
+                       change: &dyn Fn(Harness<Aws>) -> Harness<Aws>,
+                       name: &str,
+                       expect: &[Cause]| {
         let server = Server::start([account()]).unwrap();
         prepare(&server);
         let seen = change(harness(&server, json!({}))).check(name).await;
@@ -143,8 +157,15 @@ async fn credentials_are_judged_by_aws_alone() {
         assert!(cause.as_ref().is_some_and(|cause| expect.contains(cause)), "{cause:?}: {:?}", seen.findings);
     };
     let nothing = |_: &Server| {};
-    check(&nothing, &|it| it.secret("access_key_id", "AKIALINEMANUNKNOWN00"), "identity", &[Cause::CredentialInvalid]).await;
-    check(&nothing, &|it| it.secret("secret_access_key", &SECRET.to_lowercase()), "identity", &[Cause::CredentialMalformed]).await;
+    check(&nothing, &|it| it.secret("access_key_id", "AKIALINEMANUNKNOWN00"), "identity", &[Cause::CredentialInvalid])
+        .await;
+    check(
+        &nothing,
+        &|it| it.secret("secret_access_key", &SECRET.to_lowercase()),
+        "identity",
+        &[Cause::CredentialMalformed],
+    )
+    .await;
     let ahead = |server: &Server| server.set_clock_ahead(jiff::SignedDuration::from_mins(30));
     check(&ahead, &|it| it, "identity", &[Cause::ClockSkew]).await;
     check(&ahead, &|it| it, "clock", &[Cause::ClockSkew]).await;
@@ -163,7 +184,13 @@ async fn what_aws_is_documented_to_answer_is_understood() {
         let name = match id.split('/').next() {
             Some("iam") => "key",
             Some("s3") => "state-bucket",
-            _ if id.contains("identity-token") || id.contains("idp") || id.contains("duration") || id.contains("policy") => "role",
+            _ if id.contains("identity-token")
+                || id.contains("idp")
+                || id.contains("duration")
+                || id.contains("policy") =>
+            {
+                "role"
+            }
             _ => "identity",
         };
         let seen = harness.check(name).await;
