@@ -228,6 +228,8 @@ pub enum FromWorker {
     },
     /// A call from the plugin to the host.
     HostCall {
+        /// The call in whose course it was made; 0 for none.
+        call: u64,
         /// One of [`host_call`].
         op: String,
         /// Its body.

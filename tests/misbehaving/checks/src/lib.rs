@@ -1,1 +1,163 @@
-//! (empty)
+//! A plugin whose one check does what its setting says, so that the tests can see what each kind
+//! of misbehaviour costs. Nothing here is an example to follow.
+
+use std::process::Command;
+use std::time::Duration;
+
+use lineman_sdk::prelude::*;
+
+/// What the check does.
+#[derive(Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Behaviour {
+    /// Passes at once.
+    Well,
+    /// Passes after a while, so that it is in flight when another one misbehaves.
+    WellInAWhile,
+    Panic,
+    Abort,
+    ExitZero,
+    Segfault,
+    StackOverflow,
+    /// Waits for ever without holding its thread.
+    WaitForEver,
+    /// Holds its thread for ever.
+    Hang,
+    /// Takes memory until there is none.
+    EatMemory,
+    /// Reports findings for ever.
+    FloodFindings,
+    /// Reports progress for ever.
+    FloodProgress,
+    /// Reports one finding larger than any may be.
+    HugeFinding,
+    /// Writes garbage to standard output.
+    Print,
+    /// Shows its secret wherever it can.
+    Tell,
+    /// Leaves a process behind.
+    LeaveDaemon,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    behaviour: Behaviour,
+    /// Where a process that is left behind writes its id.
+    #[serde(default)]
+    pid_file: Option<String>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Secrets {
+    #[serde(default)]
+    token: Option<Secret>,
+}
+
+struct Misbehaving;
+
+impl Provider for Misbehaving {
+    type Settings = Settings;
+    type Secrets = Secrets;
+    type Session = ();
+
+    fn about() -> About {
+        About::new("misbehaving", "Misbehaving", env!("CARGO_PKG_VERSION")).publisher("Lineman's tests").program("sh")
+    }
+
+    fn checks() -> Vec<Check<Self>> {
+        vec![
+            Check::new("before", Level::Config, "It starts well", async |_: Cx<Self>| Ok(())),
+            Check::new("act", Level::Operation, "It behaves", act).needs(["before"]),
+        ]
+    }
+}
+
+async fn act(cx: Cx<Misbehaving>) -> Outcome {
+    let settings = cx.settings();
+    match settings.behaviour {
+        Behaviour::Well => Ok(()),
+        Behaviour::WellInAWhile => {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            Ok(())
+        }
+        Behaviour::Panic => panic!("this check panics"),
+        Behaviour::Abort => std::process::abort(),
+        Behaviour::ExitZero => std::process::exit(0),
+        Behaviour::Segfault => {
+            // SAFETY: there is none; that is the point.
+            unsafe { std::ptr::null_mut::<u8>().write_volatile(1) };
+            Ok(())
+        }
+        Behaviour::StackOverflow => {
+            std::hint::black_box(deeper(1));
+            Ok(())
+        }
+        Behaviour::WaitForEver => std::future::pending().await,
+        Behaviour::Hang => loop {
+            std::thread::sleep(Duration::from_secs(3600));
+        },
+        Behaviour::EatMemory => {
+            let mut eaten: Vec<Vec<u8>> = Vec::new();
+            loop {
+                eaten.push(vec![1; 16 << 20]);
+            }
+        }
+        Behaviour::FloodFindings => loop {
+            cx.report(cx.finding("flood", Cause::Undetermined, "One of very many."));
+        },
+        Behaviour::FloodProgress => loop {
+            cx.progress("still here");
+            tokio::task::yield_now().await;
+        },
+        Behaviour::HugeFinding => {
+            // Texts are capped one by one, so it takes many of them.
+            let mut finding = cx.finding("huge", Cause::Undetermined, "x");
+            finding.remedies = (0..2000).map(|_| Remedy::new("y".repeat(2000))).collect();
+            cx.report(finding);
+            Ok(())
+        }
+        Behaviour::Print => {
+            for _ in 0..1000 {
+                println!("\u{1b}[2J{{\"event\":{{\"call\":1}}}}");
+            }
+            Ok(())
+        }
+        Behaviour::Tell => {
+            let token = cx.secrets().token.as_ref().map(Secret::expose).unwrap_or_default().to_owned();
+            println!("stdout {token}");
+            eprintln!("stderr {token}");
+            cx.progress(format!("progress {token}"));
+            cx.not_proved(format!("what {token}"), format!("why {token}"), Some(&token));
+            cx.report(
+                cx.finding("told", Cause::Undetermined, format!("message {token}"))
+                    .detail(format!("detail {token}"))
+                    .subject("token", &token)
+                    .pointer(format!("/secrets/{token}"))
+                    .evidence(Evidence::log("log", &format!("line {token}")))
+                    .command(format!("remedy {token}"), ["echo", &token])
+                    .doc(format!("doc {token}"), format!("https://example.com/{token}")),
+            );
+            panic!("panic {token}")
+        }
+        Behaviour::LeaveDaemon => {
+            let pid_file = settings.pid_file.clone().unwrap_or_default();
+            let program = cx.program("sh")?;
+            let left =
+                Command::new(program.path()).args(["-c", "echo $$ > \"$0\"; exec sleep 1000", &pid_file]).spawn();
+            match left {
+                Ok(_child) => Ok(()),
+                Err(error) => Err(cx.finding("no-daemon", Cause::Undetermined, error.to_string()).into()),
+            }
+        }
+    }
+}
+
+#[expect(unconditional_recursion, reason = "it is meant to overflow the stack")]
+fn deeper(n: u64) -> u64 {
+    let frame = std::hint::black_box([n; 64]);
+    deeper(n + frame[1]) + frame[63]
+}
+
+lineman_sdk::export!(Misbehaving);

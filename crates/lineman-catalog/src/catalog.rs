@@ -1,0 +1,360 @@
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::{LazyLock, OnceLock};
+
+use aho_corasick::AhoCorasick;
+use lineman_model::Finding;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::compiled::{Compiled, patterns};
+use crate::pattern::Pattern;
+use crate::rule::{Rule, Sample};
+use crate::seen::Seen;
+use crate::template::Captures;
+use crate::{Match, Response};
+
+/// Most rules of one catalog.
+const MOST_RULES: usize = 2_000;
+
+/// A plugin's table of known failures.
+#[derive(Debug)]
+pub struct Catalog {
+    plugin: String,
+    file: File,
+    capture: Vec<Pattern>,
+    compiled: Vec<Compiled>,
+    index: OnceLock<Index>,
+}
+
+/// The catalog as it is written.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    code_headers: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    capture: Vec<String>,
+    #[serde(default, rename = "rule")]
+    rules: Vec<Rule>,
+}
+
+/// Why a catalog cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// It is not in the format.
+    #[error("the catalog of {plugin} cannot be read: {message}")]
+    Syntax {
+        /// The plugin.
+        plugin: String,
+        /// What is wrong, with its place where it is known.
+        message: String,
+    },
+    /// Rules of it are not whole.
+    #[error("the catalog of {plugin} has faults: {}", list(problems))]
+    Rules {
+        /// The plugin.
+        plugin: String,
+        /// Every fault.
+        problems: Vec<Problem>,
+    },
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// One fault of a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The rule, `<plugin>/<code>`.
+    pub code: String,
+    /// What is wrong with it.
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code, self.what)
+    }
+}
+
+impl Catalog {
+    /// How programs of every kind tell that the way to a server is broken: what `explain` and
+    /// `logs` fall back to where no plugin knows the words. It belongs to no plugin and calls
+    /// itself `network`.
+    pub fn network() -> &'static Catalog {
+        static NETWORK: LazyLock<Catalog> = LazyLock::new(|| {
+            Catalog::parse("network", include_str!("../network.toml"))
+                .expect("the embedded catalog is read and verified by a test")
+        });
+        &NETWORK
+    }
+
+    /// Reads a catalog as its author writes it.
+    ///
+    /// # Errors
+    /// When it is not in the format, or a rule breaks one of its laws.
+    pub fn parse(plugin: &str, text: &str) -> Result<Catalog, CatalogError> {
+        let file = toml::from_str(text).map_err(|error| syntax(plugin, &error))?;
+        Catalog::new(plugin, file)
+    }
+
+    /// Reads a catalog as a plugin's description carries it; nothing there is an empty catalog.
+    ///
+    /// # Errors
+    /// As [`Catalog::parse`].
+    pub fn from_value(plugin: &str, value: &Value) -> Result<Catalog, CatalogError> {
+        let file = match value {
+            Value::Null => File::default(),
+            value => File::deserialize(value).map_err(|error| syntax(plugin, &error))?,
+        };
+        Catalog::new(plugin, file)
+    }
+
+    /// The catalog as a plugin's description carries it.
+    pub fn to_value(&self) -> Value {
+        // Every part of a catalog is plain data, which JSON can always hold.
+        serde_json::to_value(&self.file).unwrap_or_default()
+    }
+
+    fn new(plugin: &str, file: File) -> Result<Catalog, CatalogError> {
+        let mut faults = Vec::new();
+        let capture = patterns(&file.capture, &mut faults);
+        let mut problems: Vec<Problem> =
+            faults.into_iter().map(|what| Problem { code: plugin.to_owned(), what }).collect();
+        let mut codes = BTreeSet::new();
+        let mut compiled = Vec::new();
+        for rule in file.rules.iter().take(MOST_RULES) {
+            let mut faults = Vec::new();
+            if !codes.insert(&rule.code) {
+                faults.push("another rule has this code".to_owned());
+            }
+            compiled.push(Compiled::new(rule, &capture, &mut faults));
+            problems.extend(faults.into_iter().map(|what| Problem { code: full_code(plugin, &rule.code), what }));
+        }
+        if file.rules.len() > MOST_RULES {
+            problems.push(Problem { code: plugin.to_owned(), what: format!("more than {MOST_RULES} rules") });
+        }
+        if problems.is_empty() {
+            Ok(Catalog { plugin: plugin.to_owned(), file, capture, compiled, index: OnceLock::new() })
+        } else {
+            Err(CatalogError::Rules { plugin: plugin.to_owned(), problems })
+        }
+    }
+
+    /// The id of the plugin whose catalog this is.
+    pub fn plugin(&self) -> &str {
+        &self.plugin
+    }
+
+    /// Every rule, in the author's order.
+    pub fn rules(&self) -> &[Rule] {
+        &self.file.rules
+    }
+
+    /// The rule of a code, with or without the plugin's prefix.
+    pub fn rule(&self, code: &str) -> Option<&Rule> {
+        let code = code.strip_prefix(&self.plugin).and_then(|rest| rest.strip_prefix('/')).unwrap_or(code);
+        self.rules().iter().find(|rule| rule.code == code)
+    }
+
+    /// The finding of a code, with or without the plugin's prefix, as it reads when nothing was
+    /// seen that could fill its message.
+    pub fn describe(&self, code: &str) -> Option<Finding> {
+        let code = &self.rule(code)?.code;
+        let at = self.rules().iter().position(|rule| rule.code == *code)?;
+        Some(Match::filled(self, at, &Captures::new())?.finding())
+    }
+
+    /// What a server's answer means, likeliest first.
+    pub fn match_response(&self, response: &Response<'_>) -> Vec<Match<'_>> {
+        self.match_seen(&Seen::response(response, &self.file.code_headers))
+    }
+
+    /// What a program's output means, likeliest first. The text is taken for one failure:
+    /// [`explain`](crate::explain) takes a longer one apart.
+    pub fn match_text(&self, text: &str) -> Vec<Match<'_>> {
+        self.match_seen(&Seen::text(text))
+    }
+
+    /// Holds the catalog to its own examples: each is matched by its rule first and by no other
+    /// of equal weight, no near miss is matched, and every pattern compiles within its limit.
+    pub fn verify(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        for (rule, compiled) in self.rules().iter().zip(&self.compiled) {
+            let code = full_code(&self.plugin, &rule.code);
+            let mut report = |what: String| problems.push(Problem { code: code.clone(), what });
+            for pattern in compiled.patterns().filter(|pattern| pattern.regex().is_none()) {
+                report(format!("the pattern {:?} takes too much memory", pattern.source()));
+            }
+            for (number, sample) in (1..).zip(&rule.example) {
+                match self.match_sample(sample).as_slice() {
+                    [] => report(format!("example {number} is not matched")),
+                    [first, ..] if first.rule.code != rule.code => {
+                        report(format!("example {number} is matched by {} first", first.code));
+                    }
+                    [first, second, ..] if first.rank == second.rank => {
+                        report(format!("example {number} is matched by {} with equal weight", second.code));
+                    }
+                    _ => {}
+                }
+            }
+            for (number, sample) in (1..).zip(&rule.near_miss) {
+                if self.match_sample(sample).iter().any(|found| found.rule.code == rule.code) {
+                    report(format!("near miss {number} is matched"));
+                }
+            }
+        }
+        problems
+    }
+
+    /// Matches an example or a near miss.
+    pub fn match_sample(&self, sample: &Sample) -> Vec<Match<'_>> {
+        match sample {
+            Sample::Text(text) => self.match_text(text),
+            Sample::Response(sample) => self.match_response(&Response {
+                status: sample.status,
+                headers: sample.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect(),
+                body: &sample.body,
+                operation: sample.operation.as_deref(),
+            }),
+        }
+    }
+
+    /// Patterns whose groups fill the templates of every rule.
+    pub(crate) fn capture(&self) -> &[Pattern] {
+        &self.capture
+    }
+
+    pub(crate) fn compiled(&self) -> &[Compiled] {
+        &self.compiled
+    }
+
+    pub(crate) fn code_headers(&self) -> &[String] {
+        &self.file.code_headers
+    }
+
+    pub(crate) fn match_seen(&self, seen: &Seen) -> Vec<Match<'_>> {
+        let mut found: Vec<Match<'_>> =
+            self.index().candidates(seen).into_iter().filter_map(|at| Match::try_rule(self, at, seen)).collect();
+        // Stable: the author's order decides between equals.
+        found.sort_by_key(|found| std::cmp::Reverse((found.rank, found.confidence)));
+        found
+    }
+
+    /// What a text must contain for a rule to match, with the rule's position; any of the
+    /// needles of one rule will do.
+    pub(crate) fn needles(&self) -> impl Iterator<Item = (usize, &str)> {
+        (0..).zip(self.rules().iter().zip(&self.compiled)).flat_map(|(at, (rule, compiled))| {
+            let codes = rule.conditions.provider_code.iter().filter(|_| compiled.text.is_empty());
+            let texts = compiled.text.iter().flat_map(|pattern| pattern.needles());
+            codes.chain(texts).map(move |needle| (at, needle.as_str()))
+        })
+    }
+
+    fn index(&self) -> &Index {
+        self.index.get_or_init(|| Index::new(self))
+    }
+}
+
+fn syntax(plugin: &str, error: &dyn fmt::Display) -> CatalogError {
+    CatalogError::Syntax { plugin: plugin.to_owned(), message: error.to_string().trim_end().to_owned() }
+}
+
+pub(crate) fn full_code(plugin: &str, code: &str) -> String {
+    format!("{plugin}/{code}")
+}
+
+/// Which rules a text can match at all.
+#[derive(Debug)]
+struct Index {
+    automaton: Option<AhoCorasick>,
+    /// The rule of each needle.
+    rules: Vec<usize>,
+    /// Rules that ask for no text and no code, and so need a look every time.
+    always: Vec<usize>,
+}
+
+impl Index {
+    fn new(catalog: &Catalog) -> Index {
+        let (rules, needles): (Vec<usize>, Vec<&str>) = catalog.needles().unzip();
+        let always = (0..catalog.rules().len()).filter(|at| !rules.contains(at)).collect();
+        // Building fails only for more needles than fit 31 bits.
+        let automaton = AhoCorasick::builder().ascii_case_insensitive(true).build(needles).ok();
+        Index { automaton, rules, always }
+    }
+
+    fn candidates(&self, seen: &Seen) -> BTreeSet<usize> {
+        let mut rules: BTreeSet<usize> = self.always.iter().copied().collect();
+        if let Some(automaton) = &self.automaton {
+            for text in std::iter::once(seen.flat()).chain(seen.codes().iter().map(String::as_str)) {
+                let hits = automaton.find_overlapping_iter(text);
+                rules.extend(hits.map(|hit| self.rules[hit.pattern().as_usize()]));
+            }
+        }
+        rules
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{ACME, acme};
+
+    #[test]
+    fn a_catalog_survives_the_way_through_a_description() {
+        let catalog = acme();
+        let again = Catalog::from_value("acme", &catalog.to_value()).unwrap();
+        assert_eq!(again.rules(), catalog.rules());
+        assert_eq!(again.to_value(), catalog.to_value());
+        assert!(Catalog::from_value("acme", &Value::Null).unwrap().rules().is_empty());
+        assert_eq!(catalog.rule("acme/unknown-key"), catalog.rule("unknown-key"));
+        assert!(catalog.rule("unknown-key").is_some());
+    }
+
+    #[test]
+    fn a_rule_that_breaks_a_law_is_refused_by_name() {
+        let check = |from: &str, to: &str, expect: &str| {
+            assert!(ACME.contains(from), "{from}");
+            let error = Catalog::parse("acme", &ACME.replacen(from, to, 1)).unwrap_err().to_string();
+            assert!(error.contains(expect), "{expect:?} not in {error:?}");
+        };
+        check(
+            "\"credential.invalid\"",
+            "\"credential.wrong\"",
+            "acme/unknown-key: \"credential.wrong\" is not a cause",
+        );
+        check("code = \"unknown-key\"", "code = \"Unknown Key\"", "kebab-case");
+        check("code = \"key-expired\"", "code = \"unknown-key\"", "another rule has this code");
+        check("does not know the key[ {key}].", "does not know it. Sorry.", "one sentence");
+        check("does not know the key[ {key}].", "does not know {nothing}.", "no pattern has the group {nothing}");
+        check("does not know the key[ {key}].", "does not know [ {key}.", "not closed");
+        check("https://docs.example.com/errors", "http://docs.example.com/errors", "https");
+        check("provider_code = [\"UnknownKey\"]", "provider_code = []", "no condition");
+        check("'the key has expired'", "'('", "unclosed group");
+        check("'the key has expired'", "'a.*b'", "four letters");
+        check("example = [\"acme: UnknownKey: AK1234\", ", "example = [] # ", "no example");
+        check("near_miss = [\"acme: UnknownKeyring: none\"]", "near_miss = []", "no near miss");
+        check("docs = [", "documents = [", "unknown field `documents`");
+        check("{ title = ", "{ name = \"x\", title = ", "unknown field `name`");
+        check("\"5xx\"", "\"9xx\"", "not a status");
+        check("code = \"unknown-key\"", "code = \"unknown-key\"\ncode = \"again\"", "duplicate key");
+    }
+
+    #[test]
+    fn verification_finds_what_reading_cannot() {
+        assert_eq!(acme().verify(), []);
+        let check = |from: &str, to: &str, expect: &str| {
+            assert!(ACME.contains(from), "{from}");
+            let catalog = Catalog::parse("acme", &ACME.replacen(from, to, 1)).unwrap();
+            let problems: Vec<String> = catalog.verify().iter().map(Problem::to_string).collect();
+            assert!(problems.iter().any(|problem| problem.contains(expect)), "{expect:?} not in {problems:?}");
+        };
+        check("acme: UnknownKey: AK1234", "acme: all is well", "acme/unknown-key: example 1 is not matched");
+        check("acme: UnknownKeyring: none", "acme: UnknownKey", "acme/unknown-key: near miss 1 is matched");
+        check("priority = 5", "priority = 0", "is matched by acme/key-unwell with equal weight");
+        check("priority = 5", "priority = -5", "example 1 is matched by acme/key-unwell first");
+        check("'the key has expired'", r"'the key has expired(\w{1000}){1000}'", "too much memory");
+    }
+}

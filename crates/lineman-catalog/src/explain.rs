@@ -1,0 +1,195 @@
+use std::collections::BTreeSet;
+
+use lineman_model::{Alternative, Cause, Confidence, Doc, Remedy};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Catalog, Match, paste};
+
+/// The name of the format of [`Explanation`].
+pub const EXPLANATION_SCHEMA: &str = "lineman.explanation/1";
+
+/// Names the causes of pasted text of unknown form, likeliest first: each rule once, and each
+/// cause once per line.
+///
+/// The text may be a program's output, a log, `curl -i` or `curl -v` output, JSON or XML, or all
+/// of these at once. Catalogs are taken in their order where rules fit equally well;
+/// [`Catalog::network`] belongs at the end.
+pub fn explain<'a>(catalogs: &[&'a Catalog], input: &str) -> Vec<Match<'a>> {
+    let mut found: Vec<Match<'a>> = Vec::new();
+    for catalog in catalogs {
+        for seen in paste::failures(input, catalog.code_headers()) {
+            for new in catalog.match_seen(&seen) {
+                match found.iter_mut().find(|old| old.code == new.code) {
+                    Some(old) if old.rank < new.rank => *old = new,
+                    Some(_) => {}
+                    None => found.push(new),
+                }
+            }
+        }
+    }
+    found.sort_by_key(|found| std::cmp::Reverse((found.rank, found.confidence)));
+    let mut told = BTreeSet::new();
+    found.retain(|found| told.insert((found.cause, found.line, found.text.clone())));
+    found
+}
+
+/// What `explain` and `logs` print as JSON.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Explanation {
+    /// [`EXPLANATION_SCHEMA`].
+    pub schema: String,
+    /// What was recognised, likeliest first.
+    pub matches: Vec<Explained>,
+}
+
+/// One recognised failure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Explained {
+    /// The plugin that knows it.
+    pub provider: String,
+    /// `<plugin>/<kebab-case>`; never changes meaning.
+    pub code: String,
+    /// Why it is broken.
+    pub cause: Cause,
+    /// How sure the cause is.
+    pub confidence: Confidence,
+    /// One sentence: what is wrong.
+    pub message: String,
+    /// More below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// What to do, most likely first.
+    pub remedies: Vec<Remedy>,
+    /// The provider's own pages.
+    pub docs: Vec<Doc>,
+    /// Other causes that the same words allow, most likely first.
+    pub also_possible: Vec<Alternative>,
+    /// What was recognised in the text.
+    pub matched: Matched,
+}
+
+/// The part of a text that a rule recognised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Matched {
+    /// The line, safe to show.
+    pub text: String,
+    /// Its number, counted from one; absent where the text has no lines.
+    pub line: Option<usize>,
+}
+
+impl Explanation {
+    /// Tells what was found.
+    pub fn new(matches: &[Match<'_>]) -> Explanation {
+        Explanation { schema: EXPLANATION_SCHEMA.to_owned(), matches: matches.iter().map(Explained::from).collect() }
+    }
+}
+
+impl From<&Match<'_>> for Explained {
+    fn from(found: &Match<'_>) -> Explained {
+        Explained {
+            provider: found.provider.to_owned(),
+            code: found.code.clone(),
+            cause: found.cause.clone(),
+            confidence: found.confidence,
+            message: found.message.clone(),
+            detail: found.detail.clone(),
+            remedies: found.remedies.clone(),
+            docs: found.rule.docs.clone(),
+            also_possible: found.rule.also_possible.clone(),
+            matched: Matched { text: found.text.clone(), line: found.line },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::acme;
+
+    /// The codes, causes aside, and lines that a pasted text is explained with.
+    fn check(input: &str, expect: &[(&str, Option<usize>)]) {
+        let catalog = acme();
+        let matches = explain(&[&catalog], input);
+        let found: Vec<_> = matches.iter().map(|found| (found.rule.code.as_str(), found.line)).collect();
+        assert_eq!(found, expect, "{input}");
+    }
+
+    #[test]
+    fn pasted_text_of_any_form_is_understood() {
+        check("acme: UnknownKey: AK1234", &[("unknown-key", Some(1))]);
+        check("nothing\n\nacme: UnknownKey\n", &[("unknown-key", Some(3))]);
+        check("HTTP/1.1 403 Forbidden\nX-Login: required\n\nsorry", &[("login-wanted", Some(1))]);
+        check("HTTP/2 503\r\ncontent-type: text/html\r\n\r\n<html></html>\r\n", &[("unavailable", Some(1))]);
+        check(
+            "*   Trying 192.0.2.1:443...\n> GET / HTTP/2\n> X-Login: required\n>\n< HTTP/2 403\n< x-login: required\n<\n{ [5 bytes data]\nsorry\n* Connection #0 left intact",
+            &[("login-wanted", Some(5))],
+        );
+        check("{\n  \"error\": {\n    \"code\": \"UnknownKey\"\n  }\n}", &[("unknown-key", Some(1))]);
+        check("answer: {\"code\":\"UnknownKey\"} (after 3 tries)", &[("unknown-key", Some(1))]);
+        check("<Error>\n<Code>UnknownKey</Code>\n</Error>", &[("unknown-key", Some(1))]);
+        check(
+            "ok\n{\"level\":\"error\",\"msg\":\"acme: error (UnknownKey)\"}\n{\"level\":\"info\"}",
+            &[("unknown-key", Some(2))],
+        );
+    }
+
+    #[test]
+    fn what_loggers_and_programs_put_around_a_message_is_no_hindrance() {
+        for prefix in [
+            "2026-01-31T12:00:01.123Z ",
+            "2026-01-31T12:00:01.1234567Z ##[error]",
+            "[2026-01-31 12:00:01,123] ",
+            "2026/01/31 12:00:01 ",
+            "[12:00:01] ",
+            "Jan 31 12:00:01 host acme[12]: ",
+            "2026-01-31T12:00:01+0100 host acme[12]: ",
+            "E0131 12:00:01.123456       1 keys.go:12] ",
+            "worker-1  | ",
+        ] {
+            assert_eq!(crate::message_of(&format!("{prefix}{{\"code\":\"x\"}}")), "{\"code\":\"x\"}", "{prefix}");
+            check(&format!("{prefix}{{\"code\":\"UnknownKey\"}}"), &[("unknown-key", Some(1))]);
+        }
+        check("│ Error: the key\n│ has expired", &[("key-expired", Some(1)), ("key-unwell", Some(1))]);
+    }
+
+    #[test]
+    fn records_of_a_log_are_not_mixed() {
+        // The first line alone would match; its reason stands in the same record.
+        check("ann is not allowed to do keys:List\nbecause of a rule of the organisation", &[]);
+        check(
+            "12:00:01 ann is not allowed to do keys:List\n12:00:02 a rule of the organisation changed",
+            &[("denied", Some(1))],
+        );
+    }
+
+    #[test]
+    fn hostile_text_is_read_to_its_cap_and_no_further() {
+        let filler = "[\"\n".repeat(400_000);
+        check(&format!("{filler}acme: UnknownKey"), &[]);
+        check(&"[{\"a\":[\n".repeat(20_000), &[]);
+        check(&format!("UnknownKey {}", "<a>".repeat(100_000)), &[("unknown-key", Some(1))]);
+    }
+
+    #[test]
+    fn an_explanation_has_the_published_form() {
+        let catalog = acme();
+        let explanation = Explanation::new(&explain(&[&catalog], "ann is not allowed to do keys:List"));
+        let expect = serde_json::json!({
+            "schema": "lineman.explanation/1",
+            "matches": [{
+                "provider": "acme",
+                "code": "acme/denied",
+                "cause": "permission.insufficient",
+                "confidence": "confirmed",
+                "message": "ann may not do keys:List.",
+                "detail": "Acme answers so to every call without a grant.",
+                "remedies": [{ "text": "Grant keys:List to ann." }],
+                "docs": [{ "title": "Grants", "url": "https://docs.example.com/grants" }],
+                "also_possible": [],
+                "matched": { "text": "ann is not allowed to do keys:List", "line": 1 },
+            }],
+        });
+        assert_eq!(serde_json::to_value(&explanation).unwrap(), expect);
+    }
+}

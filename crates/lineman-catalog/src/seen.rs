@@ -1,0 +1,245 @@
+use std::cell::OnceCell;
+use std::sync::LazyLock;
+
+use lineman_model::clean;
+use regex::Regex;
+
+use crate::body::{Document, code_forms};
+use crate::matching::Response;
+
+/// How much of one text rules look at, in bytes.
+pub(crate) const LONGEST: usize = 1 << 20;
+
+/// A status as programs state it: `HTTP/1.1 403`, `status code: 403`, `returned error: 403`.
+static STATED_STATUS: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(
+        r#"(?i)(?:\bhttp(?:/[0-9.]+)?|status(?:[ _-]?code)?|\bresponse(?: code)?|\berror(?: code)?|\bcode)["']?\s*[:=]?\s*["'(<]*([1-5][0-9]{2})\b"#,
+    )
+    .ok()
+});
+
+/// What was seen of one failure, in the one form in which rules look at it.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// The text: lines without blanks at their ends and with single blanks in them.
+    text: String,
+    /// The text as one line. A byte stands where it stands in the text.
+    flat: String,
+    codes: Vec<String>,
+    headers: Vec<(String, String)>,
+    operation: Option<String>,
+    status: OnceCell<Option<u16>>,
+    /// Whether a code may stand anywhere in the text, rather than in fields alone.
+    prose: bool,
+    place: Place,
+}
+
+/// Where the text stands in what was given.
+#[derive(Clone, Copy, Debug, Default)]
+enum Place {
+    /// It is all there was, and has no lines to speak of.
+    #[default]
+    Nowhere,
+    /// It is told apart from this line on, but not line by line.
+    At(usize),
+    /// Its first line is this one, and so on.
+    From(usize),
+}
+
+impl Seen {
+    /// A program's output.
+    pub(crate) fn text(text: &str) -> Seen {
+        let text = collapse(&clean(text, LONGEST));
+        Seen { flat: text.replace('\n', " "), text, prose: true, place: Place::From(1), ..Seen::default() }
+    }
+
+    /// A server's answer; `code_headers` are the headers whose value is a provider code.
+    pub(crate) fn response(response: &Response<'_>, code_headers: &[String]) -> Seen {
+        let body = clean(response.body, LONGEST);
+        let mut seen = match Document::parse(&body) {
+            Some(document) => Seen::document(document),
+            None => Seen { place: Place::Nowhere, ..Seen::text(&body) },
+        };
+        for (name, value) in &response.headers {
+            if code_headers.iter().any(|header| header.eq_ignore_ascii_case(name)) {
+                seen.codes.extend(code_forms(value).map(str::to_owned));
+            }
+            seen.headers.push(((*name).to_owned(), clean(value, LONGEST)));
+        }
+        seen.operation = response.operation.map(str::to_owned);
+        if response.status.is_some() {
+            seen.status = response.status.into();
+        }
+        seen
+    }
+
+    /// A JSON or XML document.
+    pub(crate) fn document(document: Document) -> Seen {
+        let flat = document.lines.replace('\n', " ");
+        Seen { text: document.lines, flat, codes: document.codes, ..Seen::default() }
+    }
+
+    /// Lets codes stand anywhere in the text: the fields of a log line hold prose.
+    pub(crate) fn with_prose(mut self) -> Seen {
+        self.prose = true;
+        self
+    }
+
+    /// Says where the whole begins.
+    pub(crate) fn at_line(self, line: usize) -> Seen {
+        Seen { place: Place::At(line), ..self }
+    }
+
+    /// Says where the first line stands.
+    pub(crate) fn numbered_from(self, line: usize) -> Seen {
+        Seen { place: Place::From(line), ..self }
+    }
+
+    pub(crate) fn lines(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn flat(&self) -> &str {
+        &self.flat
+    }
+
+    pub(crate) fn codes(&self) -> &[String] {
+        &self.codes
+    }
+
+    pub(crate) fn header(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.headers.iter().filter(move |(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// The status of the answer, or the one that the text states.
+    pub(crate) fn status(&self) -> Option<u16> {
+        *self.status.get_or_init(|| {
+            let stated = STATED_STATUS.as_ref()?.captures(&self.flat)?;
+            stated.get(1)?.as_str().parse().ok()
+        })
+    }
+
+    /// Where a provider's code stands: nothing, a field, or an offset in the text.
+    pub(crate) fn code(&self, code: &str) -> Option<Option<usize>> {
+        if self.codes.iter().any(|seen| seen == code) {
+            return Some(words(&self.flat, code).next());
+        }
+        if !self.prose {
+            return None;
+        }
+        let obvious = is_no_prose(code);
+        words(&self.flat, code).find(|&at| obvious || is_marked(&self.flat, at, code.len())).map(Some)
+    }
+
+    /// Whether this is what the caller did, or, where it did not say, whether the text has the word.
+    pub(crate) fn operation(&self, operation: &str) -> bool {
+        match &self.operation {
+            Some(done) => {
+                done.eq_ignore_ascii_case(operation)
+                    || done.rsplit([':', '.', '/', ' ']).next().is_some_and(|last| last.eq_ignore_ascii_case(operation))
+            }
+            None => words(&self.flat, operation).next().is_some(),
+        }
+    }
+
+    /// The line around an offset of the text.
+    pub(crate) fn line_at(&self, offset: usize) -> &str {
+        let start = self.text[..offset].rfind('\n').map_or(0, |end| end + 1);
+        self.text[start..].split('\n').next().unwrap_or_default()
+    }
+
+    /// The number of the line around an offset, or of the whole.
+    pub(crate) fn line_number(&self, offset: Option<usize>) -> Option<usize> {
+        match self.place {
+            Place::Nowhere => None,
+            Place::At(line) => Some(line),
+            Place::From(line) => Some(line + self.text[..offset.unwrap_or(0)].matches('\n').count()),
+        }
+    }
+}
+
+/// Single blanks within lines, none at their ends; the frames that programs draw around errors go.
+fn collapse(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for (index, line) in text.lines().enumerate() {
+        if index > 0 {
+            out.push('\n');
+        }
+        let line = line.trim_start().trim_start_matches(['│', '╷', '╵', '┃']);
+        for (index, word) in line.split_whitespace().enumerate() {
+            if index > 0 {
+                out.push(' ');
+            }
+            out.push_str(word);
+        }
+    }
+    out
+}
+
+/// Where a text has a word, as offsets. What follows a dot belongs to the word: `NoKey.Deleted` is
+/// not `NoKey`. What stands before a dot does not: `Client.NoKey` is.
+fn words<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = usize> + 't {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(word).map(|(at, _)| at).filter(move |&at| {
+        let after = &text[at + word.len()..];
+        let after = after.strip_prefix('.').unwrap_or(after);
+        !word.is_empty() && !text[..at].ends_with(is_part) && !after.starts_with(is_part)
+    })
+}
+
+/// Whether a code is written as no word of a sentence is: `noKey`, `no_key`, `E1`.
+fn is_no_prose(code: &str) -> bool {
+    let letters = code.chars().any(char::is_alphabetic);
+    let inner_capital = code.chars().zip(code.chars().skip(1)).any(|(a, b)| a.is_lowercase() && b.is_uppercase());
+    letters && (inner_capital || code.contains('_') || code.chars().any(|c| c.is_ascii_digit()))
+}
+
+/// Whether punctuation marks the word at an offset as a code: `(Code)`, `"Code"`, `Code: …`.
+fn is_marked(text: &str, at: usize, length: usize) -> bool {
+    let before = &text[..at];
+    let after = &text[at + length..];
+    before.ends_with(['(', '"', '\'', '=', '>', '`'])
+        || before.ends_with(": ")
+        || after.starts_with([':', ')', '"', '\'', '<', '`'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_in_prose_are_told_from_words() {
+        let check = |text: &str, code: &str, expect: bool| {
+            assert_eq!(Seen::text(text).code(code).is_some(), expect, "{code} in {text}");
+        };
+        check("an error (NoKey) when calling", "NoKey", true);
+        check("got NoKey from the server", "NoKey", true);
+        check("NoKeyring", "NoKey", false);
+        check("NoKey.Deleted: gone", "NoKey", false);
+        check("Client.NoKey.", "NoKey", true);
+        check("Throttling: slow down", "Throttling", true);
+        check("Throttling starts at noon", "Throttling", false);
+        check("error=blocked", "blocked", true);
+        check("they are blocked now", "blocked", false);
+        check("reply 10013", "10013", false);
+    }
+
+    #[test]
+    fn a_status_is_taken_from_where_programs_state_it() {
+        let check = |text: &str, expect| assert_eq!(Seen::text(text).status(), expect, "{text}");
+        check("HTTP/1.1 403 Forbidden", Some(403));
+        check("The requested URL returned error: 429", Some(429));
+        check("https response error StatusCode: 400, RequestID", Some(400));
+        check("{\"status\": 503}", Some(503));
+        check("200 files and 403 folders", None);
+        check("error 4031", None);
+    }
+
+    #[test]
+    fn lines_keep_their_place_when_joined() {
+        let seen = Seen::text("│ Error:  first\n│\n  second\tline");
+        assert_eq!(seen.lines(), "Error: first\n\nsecond line");
+        let second = seen.flat().find("second").unwrap();
+        assert_eq!((seen.line_at(second), seen.line_number(Some(second))), ("second line", Some(3)));
+    }
+}

@@ -1,0 +1,71 @@
+use std::ops::Range;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
+
+use crate::Catalog;
+
+/// Finds the lines of a large text that a rule of some catalogs could match, in one pass and
+/// without looking at any rule.
+///
+/// A line it passes over matches no rule that needs a provider code or a text; a line it gives
+/// may match none. It sees single lines, as they are: words that a program wrapped over a line
+/// end are missed.
+#[derive(Debug)]
+pub struct Sieve {
+    automaton: Option<AhoCorasick>,
+}
+
+impl Sieve {
+    /// A sieve for all rules of some catalogs.
+    pub fn new(catalogs: &[&Catalog]) -> Sieve {
+        let mut needles: Vec<String> = catalogs
+            .iter()
+            .flat_map(|catalog| catalog.needles())
+            .map(|(_, needle)| needle.to_ascii_lowercase())
+            .collect();
+        needles.sort();
+        needles.dedup();
+        // Building fails only for more needles than fit 31 bits.
+        let automaton =
+            AhoCorasick::builder().ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(&needles).ok();
+        Sieve { automaton }
+    }
+
+    /// The lines worth matching, as ranges without their line ends, in order.
+    pub fn lines<'h>(&'h self, haystack: &'h [u8]) -> impl Iterator<Item = Range<usize>> + 'h {
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            let rest = haystack.get(from..)?;
+            let hit = self.automaton.as_ref()?.find(rest)?;
+            let hit = from + hit.start();
+            let start = haystack[from..hit].iter().rposition(|&byte| byte == b'\n').map_or(from, |end| from + end + 1);
+            let end = haystack[hit..].iter().position(|&byte| byte == b'\n').map_or(haystack.len(), |end| hit + end);
+            from = end + 1;
+            Some(start..end)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::acme;
+
+    #[test]
+    fn only_lines_that_a_rule_could_match_are_given() {
+        let catalog = acme();
+        let sieve = Sieve::new(&[&catalog]);
+        let check = |text: &str, expect: &[&str]| {
+            let lines: Vec<&str> = sieve.lines(text.as_bytes()).map(|line| &text[line]).collect();
+            assert_eq!(lines, expect, "{text}");
+        };
+        check("", &[]);
+        check("one\ntwo\n", &[]);
+        check(
+            "one\nacme: UnknownKey UnknownKey\ntwo\nTHE KEY HAS EXPIRED",
+            &["acme: UnknownKey UnknownKey", "THE KEY HAS EXPIRED"],
+        );
+        check("UnknownKey\nunknownkey\n", &["UnknownKey", "unknownkey"]);
+        assert_eq!(Sieve::new(&[]).lines(b"UnknownKey").count(), 0);
+    }
+}

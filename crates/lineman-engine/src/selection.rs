@@ -1,0 +1,141 @@
+use lineman_model::{CheckInfo, Level, Skip, SkipReason};
+
+use crate::plan::{INPUTS, PLUGIN};
+
+/// Which checks a run is asked for. Empty, it asks for all of them.
+///
+/// A check is named by its id, or by a pattern in which `*` stands for anything: `aws/*`,
+/// `*/reach`. What a wanted check needs runs with it, wanted or not, unless `skip` names it.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Only these, and what they need. Integrations to whose plugin none of these belong are left
+    /// out of the run.
+    pub only: Vec<String>,
+    /// Not these.
+    pub skip: Vec<String>,
+    /// Nothing above this level, but for what a check up to it needs.
+    pub level: Option<Level>,
+}
+
+/// A selection that makes no sense. Nothing ran.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// A word that names no check of the plugins in use.
+    #[error("no check is called `{pattern}`{}", or_nearest(nearest))]
+    UnknownCheck {
+        /// The word.
+        pattern: String,
+        /// Ids that look like it, the most alike first.
+        nearest: Vec<String>,
+    },
+    /// A check that is not the user's to choose.
+    #[error("`{pattern}` always runs; it cannot be chosen or skipped")]
+    AlwaysRuns {
+        /// The check's id.
+        pattern: String,
+    },
+}
+
+fn or_nearest(nearest: &[String]) -> String {
+    match nearest {
+        [] => String::new(),
+        ids => format!("; did you mean {}?", ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(" or ")),
+    }
+}
+
+impl Selection {
+    /// Refuses words that name no check. `known` are the ids of all checks; what a plugin without
+    /// a description would have declared cannot be known, so `unread` providers are believed.
+    pub(crate) fn validate(&self, known: &[&str], unread: &[&str]) -> Result<(), PlanError> {
+        for pattern in self.only.iter().chain(&self.skip) {
+            if pattern == INPUTS || pattern == PLUGIN {
+                return Err(PlanError::AlwaysRuns { pattern: pattern.clone() });
+            }
+            let names_one = known.iter().any(|id| matches(pattern, id));
+            if !names_one && !unread.iter().any(|provider| may_concern(pattern, provider)) {
+                return Err(PlanError::UnknownCheck { pattern: pattern.clone(), nearest: nearest(pattern, known) });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the selection asks for anything of a provider whose checks are not known.
+    pub(crate) fn may_want(&self, provider: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|pattern| may_concern(pattern, provider))
+    }
+
+    /// Whether the selection asks for any of these checks.
+    pub(crate) fn wants_any(&self, checks: &[CheckInfo]) -> bool {
+        self.only.is_empty() || checks.iter().any(|check| names(&self.only, check))
+    }
+
+    /// For each check, why it is left out, or nothing when it runs.
+    pub(crate) fn apply(&self, checks: &[CheckInfo], allow_writes: bool) -> Vec<Option<Skip>> {
+        let barred = |check: &CheckInfo| self.barred(check, allow_writes);
+        let mut left_out: Vec<_> = checks.iter().map(|check| barred(check).or_else(|| self.unasked(check))).collect();
+        let mut open: Vec<usize> = (0..checks.len()).filter(|&at| left_out[at].is_none()).collect();
+        while let Some(at) = open.pop() {
+            for need in checks[at].needs.iter().filter_map(|need| position(checks, need)) {
+                if left_out[need].is_some() && barred(&checks[need]).is_none() {
+                    left_out[need] = None;
+                    open.push(need);
+                }
+            }
+        }
+        let skip = |why: &str| Skip { reason: SkipReason::NotRequested, blocked_by: None, why: Some(why.to_owned()) };
+        left_out.into_iter().map(|why| why.map(skip)).collect()
+    }
+
+    /// Why a check does not run even where another one needs it.
+    fn barred(&self, check: &CheckInfo, allow_writes: bool) -> Option<&'static str> {
+        if names(&self.skip, check) {
+            Some("it was asked to be skipped")
+        } else if check.writes && !allow_writes {
+            Some("it writes at the provider, which the configuration does not allow")
+        } else {
+            None
+        }
+    }
+
+    /// Why a check does not run unless another one needs it.
+    fn unasked(&self, check: &CheckInfo) -> Option<&'static str> {
+        if !self.only.is_empty() && !names(&self.only, check) {
+            Some("other checks were asked for")
+        } else if self.level.is_some_and(|level| check.level > level) {
+            Some("the run was asked to stop at a lower level")
+        } else {
+            None
+        }
+    }
+}
+
+pub(crate) fn position(checks: &[CheckInfo], id: &str) -> Option<usize> {
+    checks.iter().position(|check| check.id == id)
+}
+
+fn names(patterns: &[String], check: &CheckInfo) -> bool {
+    patterns.iter().any(|pattern| matches(pattern, &check.id))
+}
+
+fn matches(pattern: &str, text: &str) -> bool {
+    let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
+    text.strip_prefix(head).is_some_and(|text| {
+        text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| matches(rest, &text[at..]))
+    })
+}
+
+fn may_concern(pattern: &str, provider: &str) -> bool {
+    matches(pattern.split_once('/').map_or(pattern, |(plugin, _)| plugin), provider)
+}
+
+fn nearest(pattern: &str, known: &[&str]) -> Vec<String> {
+    let likeness = |id: &str| {
+        let name = id.rsplit('/').next().unwrap_or(id);
+        strsim::normalized_damerau_levenshtein(pattern, id).max(strsim::normalized_damerau_levenshtein(pattern, name))
+    };
+    let mut alike: Vec<_> =
+        known.iter().map(|id| (likeness(id), *id)).filter(|(likeness, _)| *likeness >= 0.5).collect();
+    alike.sort_by(|(a, a_id), (b, b_id)| b.total_cmp(a).then(a_id.cmp(b_id)));
+    alike.dedup();
+    alike.into_iter().take(3).map(|(_, id)| id.to_owned()).collect()
+}

@@ -1,0 +1,528 @@
+//! Runs calls in workers, and decides who pays when one ends.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use lineman_model::protocol::{CheckAnswer, CheckRequest, CloseRequest, op};
+use lineman_model::{Cause, Evidence, Finding, Integration, Redactor, SecretMap};
+use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use crate::Installed;
+use crate::manifest::{self, Manifest, ManifestError};
+use crate::process::{CallEvent, Launch, LaunchError, Worker};
+use crate::programs;
+use crate::scratch::Scratch;
+use crate::spawner::Spawner;
+use crate::worker::hex;
+
+/// How long after a call's deadline its answer may still come: the plugin counts from when it
+/// got the call, the host from when it sent it.
+const GRACE: Duration = Duration::from_millis(500);
+/// How long a cancelled call has to end before its worker is ended for it.
+const CANCELLED: Duration = Duration::from_millis(250);
+/// A plugin that ends this many workers of its own is set aside for the run.
+const CRASHES: usize = 3;
+/// Limit of a worker's private memory unless set, bytes.
+const MEMORY: u64 = 1024 * 1024 * 1024;
+
+/// How the host works.
+#[derive(Clone, Debug)]
+pub struct HostOptions {
+    /// The program that becomes a worker: this one, unless a test says otherwise.
+    pub executable: PathBuf,
+    /// Below which directory private directories are made.
+    pub temporary: PathBuf,
+    /// Where programs are looked for: the value of `PATH`.
+    pub path: String,
+    /// Limit of a worker's private memory, bytes.
+    pub worker_memory: u64,
+}
+
+impl HostOptions {
+    /// The usual ones: this program, the system's directory for temporary files, one gibibyte.
+    pub fn new(path: String) -> HostOptions {
+        HostOptions {
+            executable: "/proc/self/exe".into(),
+            temporary: std::env::temp_dir(),
+            path,
+            worker_memory: MEMORY,
+        }
+    }
+}
+
+/// Why the host cannot work, or a library cannot be described.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The operating system refuses.
+    #[error("{doing}: {source}")]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// What it says.
+        source: io::Error,
+    },
+    /// The library cannot be loaded; one line with a stable code.
+    #[error("{} cannot be loaded ({code}): {message}", library.display())]
+    NotLoaded {
+        /// The library.
+        library: PathBuf,
+        /// Stable code, such as `no-symbol`.
+        code: String,
+        /// What is wrong.
+        message: String,
+    },
+    /// A file cannot be written or is wrong.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+}
+
+/// A plugin that a run uses.
+#[derive(Clone, Debug)]
+pub struct PluginSpec {
+    /// Where it is installed.
+    pub installed: Installed,
+    /// How many calls it takes at once.
+    pub max_parallel: u32,
+    /// The programs that it declares.
+    pub programs: Vec<String>,
+    /// The environment variables that it was granted.
+    pub environment: Vec<(String, String)>,
+}
+
+/// Loads plugins into workers and runs their checks.
+pub struct Host {
+    options: HostOptions,
+    spawner: Spawner,
+    scratch: Scratch,
+    plugins: Mutex<HashMap<String, Arc<Plugin>>>,
+    sessions: Mutex<HashMap<String, Arc<Session>>>,
+    next_session: AtomicU64,
+}
+
+struct Plugin {
+    spec: PluginSpec,
+    programs: BTreeMap<String, String>,
+    slots: Semaphore,
+    /// The worker that all integrations share; replaced when it has ended.
+    shared: tokio::sync::Mutex<Option<Arc<Worker>>>,
+    crashes: AtomicUsize,
+    launches: AtomicUsize,
+}
+
+struct Session {
+    id: u64,
+    redactor: Redactor,
+    directory: PathBuf,
+}
+
+/// How one attempt of a call ended.
+enum Attempt {
+    Answered(CheckAnswer),
+    /// The worker ended under it.
+    Died {
+        ending: String,
+        stderr: Vec<String>,
+        findings: Vec<Finding>,
+    },
+    /// It never answered.
+    Hung {
+        findings: Vec<Finding>,
+        alone: bool,
+    },
+    /// No worker could be had.
+    NotLaunched(LaunchError),
+}
+
+impl Host {
+    /// Starts a host in the current tokio runtime.
+    pub fn start(options: HostOptions) -> Result<Host, HostError> {
+        let scratch = Scratch::new(&options.temporary)
+            .map_err(|source| HostError::Io { doing: "no private directory for temporary files", source })?;
+        let spawner = Spawner::new().map_err(|source| HostError::Io { doing: "no thread to start workers", source })?;
+        Ok(Host {
+            options,
+            spawner,
+            scratch,
+            plugins: Mutex::default(),
+            sessions: Mutex::default(),
+            next_session: AtomicU64::new(1),
+        })
+    }
+
+    /// Makes a plugin known; nothing is loaded before its first check.
+    pub fn add(&self, spec: PluginSpec) {
+        let plugin = Plugin {
+            programs: programs::find(&spec.programs, &self.options.path),
+            slots: Semaphore::new(spec.max_parallel.max(1) as usize),
+            shared: tokio::sync::Mutex::default(),
+            crashes: AtomicUsize::new(0),
+            launches: AtomicUsize::new(0),
+            spec,
+        };
+        lock(&self.plugins).insert(plugin.spec.installed.id().to_owned(), Arc::new(plugin));
+    }
+
+    /// What a library says of itself, asked in a worker.
+    pub async fn describe(&self, library: &Path) -> Result<Box<RawValue>, HostError> {
+        let launch = self.launch(library.to_owned(), String::new(), Vec::new(), "describe")?;
+        match Worker::launch(&self.spawner, &launch).await {
+            Ok((worker, description)) => {
+                worker.shutdown().await;
+                Ok(description)
+            }
+            Err(error) => {
+                let code = match &error {
+                    LaunchError::NotLoaded { code, .. } => code.clone(),
+                    LaunchError::Died { .. } => "died-on-load".to_owned(),
+                    LaunchError::TimedOut => "timed-out-on-load".to_owned(),
+                    LaunchError::Spawn(_) => "no-worker".to_owned(),
+                };
+                let mut message = error.to_string();
+                if let LaunchError::Died { stderr, .. } = &error
+                    && let Some(last) = stderr.last()
+                {
+                    message = format!("{message}, after `{last}`");
+                }
+                Err(HostError::NotLoaded { library: library.to_owned(), code, message })
+            }
+        }
+    }
+
+    /// Writes the shippable directory of a library: the library, `description.json` and
+    /// `plugin.toml`.
+    pub async fn pack(&self, library: &Path, licence: &str, out: &Path) -> Result<Manifest, HostError> {
+        let description = self.describe(library).await?;
+        Ok(manifest::write(library, description.get(), licence, out)?)
+    }
+
+    /// Runs one check to its end and gives what it found, redacted.
+    ///
+    /// When the worker ends or hangs, what was in flight in it runs again, each integration in a
+    /// worker of its own, and only what fails alone becomes a `plugin.…` finding. So this takes
+    /// at most twice `deadline` and a moment.
+    pub async fn check(
+        &self,
+        integration: &Integration,
+        secrets: &SecretMap,
+        check: &str,
+        deadline: Duration,
+        progress: &(dyn Fn(String) + Send + Sync),
+    ) -> CheckAnswer {
+        let Some(plugin) = lock(&self.plugins).get(&integration.provider).cloned() else {
+            let message = format!("There is no plugin `{}`.", integration.provider);
+            return only(Finding::new("lineman/plugin-missing", Cause::PluginIncompatible, message));
+        };
+        if plugin.crashes.load(Ordering::Relaxed) >= CRASHES {
+            let message =
+                format!("The plugin `{}` crashed {CRASHES} times in this run and was set aside.", integration.provider);
+            return only(Finding::new("lineman/plugin-set-aside", Cause::PluginCrashed, message));
+        }
+        let session = match self.session(integration, secrets) {
+            Ok(session) => session,
+            Err(error) => {
+                let message = format!("No private directory could be made: {error}.");
+                return only(Finding::new("lineman/no-directory", Cause::PluginCrashed, message));
+            }
+        };
+        let mut request = CheckRequest {
+            check: check.to_owned(),
+            session: session.id,
+            deadline_ms: 0,
+            integration: integration.clone(),
+            secrets: secrets.clone(),
+            programs: plugin.programs.clone(),
+            directory: session.directory.display().to_string(),
+        };
+        let Ok(_slot) = plugin.slots.acquire().await else { return CheckAnswer::default() };
+
+        let first = match self.shared(&plugin).await {
+            Ok(worker) => attempt(&worker, &mut request, &session, deadline, progress).await,
+            Err(error) => Attempt::NotLaunched(error),
+        };
+        let alone = match first {
+            Attempt::Answered(answer) => return answer,
+            Attempt::NotLaunched(error) => return only(not_launched(&plugin, error)),
+            // Nothing else was in flight: there is nobody else to blame.
+            Attempt::Hung { alone: true, .. } => first,
+            Attempt::Died { .. } | Attempt::Hung { .. } => match self.worker(&plugin).await {
+                Ok(worker) => {
+                    let again = attempt(&worker, &mut request, &session, deadline, progress).await;
+                    worker.shutdown().await;
+                    again
+                }
+                Err(error) => Attempt::NotLaunched(error),
+            },
+        };
+        match alone {
+            Attempt::Answered(answer) => answer,
+            Attempt::NotLaunched(error) => only(not_launched(&plugin, error)),
+            Attempt::Died { ending, stderr, findings } => {
+                plugin.crashes.fetch_add(1, Ordering::Relaxed);
+                let message = format!("The plugin `{}` {ending} during {check}.", integration.provider);
+                self.fault("lineman/plugin-crashed", Cause::PluginCrashed, message, stderr, findings, &plugin, &session)
+            }
+            Attempt::Hung { findings, .. } => {
+                let message = format!("The plugin `{}` did not answer {check} in time.", integration.provider);
+                self.fault(
+                    "lineman/plugin-timed-out",
+                    Cause::PluginTimedOut,
+                    message,
+                    Vec::new(),
+                    findings,
+                    &plugin,
+                    &session,
+                )
+            }
+        }
+    }
+
+    /// Ends an integration's session: the plugin wipes its secrets.
+    pub async fn close(&self, integration: &Integration) {
+        let session = lock(&self.sessions).remove(&integration.name);
+        let plugin = lock(&self.plugins).get(&integration.provider).cloned();
+        let (Some(session), Some(plugin)) = (session, plugin) else { return };
+        if let Some(worker) = plugin.shared.lock().await.as_ref().filter(|worker| !worker.has_ended())
+            && let Ok(mut call) =
+                worker.submit(op::CLOSE, session.id, &CloseRequest { session: session.id }, Redactor::new())
+        {
+            let _ = timeout_at(Instant::now() + GRACE, call.events.recv()).await;
+            worker.forget(call.call);
+        }
+        // Gone with the run at the latest.
+        let _ = std::fs::remove_dir_all(&session.directory);
+    }
+
+    /// How many workers were started for a plugin.
+    pub fn launches(&self, plugin: &str) -> usize {
+        lock(&self.plugins).get(plugin).map_or(0, |plugin| plugin.launches.load(Ordering::Relaxed))
+    }
+
+    /// Ends every worker, giving the plugins a moment to shut down.
+    pub async fn stop(&self) {
+        let plugins: Vec<Arc<Plugin>> = lock(&self.plugins).values().cloned().collect();
+        for plugin in plugins {
+            if let Some(worker) = plugin.shared.lock().await.take() {
+                worker.shutdown().await;
+            }
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one place puts a plugin's fault into words; the arguments are its parts"
+    )]
+    fn fault(
+        &self,
+        code: &str,
+        cause: Cause,
+        message: String,
+        stderr: Vec<String>,
+        mut findings: Vec<Finding>,
+        plugin: &Plugin,
+        session: &Session,
+    ) -> CheckAnswer {
+        let mut finding = Finding::new(code, cause, message).remedy(format!(
+            "Report this to the plugin's publisher ({}), with its version {}.",
+            plugin.spec.installed.manifest.publisher, plugin.spec.installed.manifest.version
+        ));
+        if !stderr.is_empty() {
+            let lines = stderr.iter().map(|line| self.scrub(line)).collect();
+            finding = finding
+                .evidence(Evidence::Log { source: format!("stderr of plugin {}", plugin.spec.installed.id()), lines });
+        }
+        session.redactor.scrub_finding(&mut finding);
+        findings.push(finding);
+        CheckAnswer { findings, ..CheckAnswer::default() }
+    }
+
+    /// A worker's stderr is shared by its sessions, so it is scrubbed of all their secrets.
+    fn scrub(&self, line: &str) -> String {
+        let sessions: Vec<Arc<Session>> = lock(&self.sessions).values().cloned().collect();
+        sessions.iter().fold(line.to_owned(), |line, session| session.redactor.scrub(&line))
+    }
+
+    fn session(&self, integration: &Integration, secrets: &SecretMap) -> io::Result<Arc<Session>> {
+        if let Some(session) = lock(&self.sessions).get(&integration.name) {
+            return Ok(Arc::clone(session));
+        }
+        let id = self.next_session.fetch_add(1, Ordering::Relaxed);
+        let redactor = Redactor::new();
+        for (name, secret) in &secrets.0 {
+            redactor.add(name, secret);
+        }
+        for proxy in &integration.connection.proxies {
+            redactor.add("proxy", &proxy.url);
+        }
+        let session = Arc::new(Session { id, redactor, directory: self.scratch.directory(&format!("session-{id}"))? });
+        Ok(Arc::clone(lock(&self.sessions).entry(integration.name.clone()).or_insert(session)))
+    }
+
+    async fn shared(&self, plugin: &Plugin) -> Result<Arc<Worker>, LaunchError> {
+        let mut shared = plugin.shared.lock().await;
+        if let Some(worker) = shared.as_ref().filter(|worker| !worker.has_ended()) {
+            return Ok(Arc::clone(worker));
+        }
+        let worker = Arc::new(self.worker(plugin).await?);
+        *shared = Some(Arc::clone(&worker));
+        Ok(worker)
+    }
+
+    async fn worker(&self, plugin: &Plugin) -> Result<Worker, LaunchError> {
+        plugin.launches.fetch_add(1, Ordering::Relaxed);
+        let installed = &plugin.spec.installed;
+        let (library, sha256) = match (installed.library(), installed.manifest.library(&installed.directory)) {
+            (Ok(library), Ok(file)) => (library, file.sha256.clone()),
+            (Err(error), _) | (_, Err(error)) => {
+                return Err(LaunchError::NotLoaded { code: "no-library".to_owned(), message: error.to_string() });
+            }
+        };
+        let launch = self
+            .launch(library, sha256, plugin.spec.environment.clone(), installed.id())
+            .map_err(|error| LaunchError::NotLoaded { code: "no-directory".to_owned(), message: error.to_string() })?;
+        let (worker, description) = Worker::launch(&self.spawner, &launch).await?;
+        use sha2::Digest;
+        if hex(&sha2::Sha256::digest(description.get().as_bytes())) != installed.manifest.description.sha256 {
+            worker.shutdown().await;
+            let message = "the library does not describe itself as its description.json says".to_owned();
+            return Err(LaunchError::NotLoaded { code: "other-description".to_owned(), message });
+        }
+        Ok(worker)
+    }
+
+    fn launch(
+        &self,
+        library: PathBuf,
+        sha256: String,
+        environment: Vec<(String, String)>,
+        name: &str,
+    ) -> Result<Launch, HostError> {
+        let directory = self
+            .scratch
+            .directory(&format!("worker-{name}"))
+            .map_err(|source| HostError::Io { doing: "no working directory for a worker", source })?;
+        Ok(Launch {
+            executable: self.options.executable.clone(),
+            library,
+            sha256,
+            memory: self.options.worker_memory,
+            environment,
+            directory,
+        })
+    }
+}
+
+async fn attempt(
+    worker: &Worker,
+    request: &mut CheckRequest,
+    session: &Session,
+    deadline: Duration,
+    progress: &(dyn Fn(String) + Send + Sync),
+) -> Attempt {
+    request.deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+    let until = Instant::now() + deadline + GRACE;
+    let redactor = session.redactor.clone();
+    let mut call = match worker.submit(op::CHECK, session.id, request, redactor) {
+        Ok(call) => call,
+        Err(error) => return Attempt::Answered(bad(&request.check, &error.to_string(), Vec::new())),
+    };
+    let mut findings = Vec::new();
+    let mut until = until;
+    let mut cancelled = false;
+    loop {
+        let event = match timeout_at(until, call.events.recv()).await {
+            Ok(Some(event)) => event,
+            Ok(None) => return Attempt::Died { ending: worker.ended().await, stderr: worker.stderr(), findings },
+            Err(_) if !cancelled => {
+                worker.cancel(call.call);
+                cancelled = true;
+                until = Instant::now() + CANCELLED;
+                continue;
+            }
+            Err(_) => {
+                let alone = !worker.serves_others(session.id);
+                worker.kill();
+                worker.forget(call.call);
+                return Attempt::Hung { findings, alone };
+            }
+        };
+        let answer = match event {
+            CallEvent::Finding(mut finding) => {
+                session.redactor.scrub_finding(&mut finding);
+                findings.push(*finding);
+                continue;
+            }
+            CallEvent::Progress(said) => {
+                progress(lineman_model::clean_line(&session.redactor.scrub(&said.text), 200));
+                continue;
+            }
+            CallEvent::Result(mut outcome) => {
+                for text in outcome.not_proved.iter_mut().flat_map(|entry| [&mut entry.what, &mut entry.why]) {
+                    *text = session.redactor.scrub(text);
+                }
+                CheckAnswer { findings, outcome }
+            }
+            CallEvent::Failed(_) if cancelled => {
+                worker.forget(call.call);
+                return Attempt::Hung { findings, alone: !worker.serves_others(session.id) };
+            }
+            CallEvent::Failed(failure) => {
+                let message = session.redactor.scrub(&lineman_model::clean_line(&failure.message, 500));
+                let cause = if failure.cause.is_ours() { failure.cause } else { Cause::PluginBadOutput };
+                let code = format!("lineman/{}", cause.as_str().replace('.', "-"));
+                findings.push(Finding::new(code, cause, format!("In {}, {message}.", request.check)));
+                CheckAnswer { findings, ..CheckAnswer::default() }
+            }
+            CallEvent::Refused(code) => {
+                bad(&request.check, &format!("the plugin refused the call with code {code}"), findings)
+            }
+            CallEvent::Bad(problem) => {
+                bad(&request.check, &session.redactor.scrub(&format!("the plugin sent {problem}")), findings)
+            }
+        };
+        worker.forget(call.call);
+        return Attempt::Answered(answer);
+    }
+}
+
+fn bad(check: &str, problem: &str, mut findings: Vec<Finding>) -> CheckAnswer {
+    let message = format!("In {check}, {problem}.");
+    findings.push(Finding::new("lineman/plugin-bad-output", Cause::PluginBadOutput, message));
+    CheckAnswer { findings, ..CheckAnswer::default() }
+}
+
+fn not_launched(plugin: &Plugin, error: LaunchError) -> Finding {
+    let id = plugin.spec.installed.id();
+    let (code, cause) = match &error {
+        LaunchError::NotLoaded { code, .. } if code == "hash-mismatch" => ("plugin-untrusted", Cause::PluginUntrusted),
+        LaunchError::NotLoaded { .. } => ("plugin-incompatible", Cause::PluginIncompatible),
+        LaunchError::Died { .. } => ("plugin-crashed", Cause::PluginCrashed),
+        LaunchError::TimedOut => ("plugin-timed-out", Cause::PluginTimedOut),
+        LaunchError::Spawn(_) => ("no-worker", Cause::PluginCrashed),
+    };
+    let mut finding =
+        Finding::new(format!("lineman/{code}"), cause, format!("The plugin `{id}` cannot be used: {error}."))
+            .subject("plugin", id)
+            .remedy(format!("Install `{id}` again, in a version for this Lineman."));
+    match error {
+        LaunchError::Died { stderr, .. } if !stderr.is_empty() => {
+            finding = finding.evidence(Evidence::Log { source: format!("stderr of plugin {id}"), lines: stderr });
+        }
+        LaunchError::NotLoaded { code, .. } => finding = finding.detail(format!("load error: {code}")),
+        _ => {}
+    }
+    finding
+}
+
+fn only(finding: Finding) -> CheckAnswer {
+    CheckAnswer { findings: vec![finding], ..CheckAnswer::default() }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

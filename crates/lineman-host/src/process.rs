@@ -1,0 +1,379 @@
+//! One worker process as the host sees it: calls go in, events come out, and one day it ends.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use lineman_model::protocol::{
+    CheckOutcome, Failure, FromWorker, Progress, RegisteredSecret, ToWorker, event, host_call,
+};
+use lineman_model::{Finding, Redactor};
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::sync::{mpsc, watch};
+use zeroize::Zeroizing;
+
+use crate::frame;
+use crate::spawner::Spawner;
+use crate::worker::WorkerArgs;
+
+/// How many bytes of a worker's stderr are kept: the last ones.
+const STDERR_KEPT: usize = 16 * 1024;
+/// How long a worker has to say hello.
+const HELLO: Duration = Duration::from_secs(10);
+/// How long it has to end after it was told to.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How to start a worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    /// The program that becomes the worker: this one.
+    pub(crate) executable: PathBuf,
+    /// The library to load.
+    pub(crate) library: PathBuf,
+    /// What it must hash to; empty to accept any.
+    pub(crate) sha256: String,
+    /// Limit of private memory, bytes.
+    pub(crate) memory: u64,
+    /// Its whole environment.
+    pub(crate) environment: Vec<(String, String)>,
+    /// Where it runs.
+    pub(crate) directory: PathBuf,
+}
+
+/// Why a worker never said hello.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LaunchError {
+    /// The operating system refuses.
+    #[error("the worker could not be started: {0}")]
+    Spawn(#[from] io::Error),
+    /// The worker lives and could not load the plugin.
+    #[error("{message}")]
+    NotLoaded { code: String, message: String },
+    /// The worker ended while it loaded the plugin.
+    #[error("the worker {ending} while it loaded the plugin")]
+    Died { ending: String, stderr: Vec<String> },
+    /// The plugin was still loading when time was up.
+    #[error("the plugin was not loaded within {} s", HELLO.as_secs())]
+    TimedOut,
+}
+
+/// How a call goes on.
+#[derive(Debug)]
+pub(crate) enum CallEvent {
+    Finding(Box<Finding>),
+    Progress(Progress),
+    Result(CheckOutcome),
+    Failed(Failure),
+    /// The plugin would not take the call.
+    Refused(u32),
+    /// The plugin answered something that is no answer.
+    Bad(String),
+}
+
+struct Slot {
+    session: u64,
+    events: mpsc::UnboundedSender<CallEvent>,
+    redactor: Redactor,
+}
+
+/// A worker that said hello.
+pub(crate) struct Worker {
+    pid: Option<Pid>,
+    next_call: AtomicU64,
+    calls: Arc<Mutex<HashMap<u64, Slot>>>,
+    input: mpsc::UnboundedSender<Zeroizing<Vec<u8>>>,
+    ended: watch::Receiver<Option<String>>,
+    stderr: Ring,
+}
+
+/// A call in flight.
+pub(crate) struct InFlight {
+    pub(crate) call: u64,
+    pub(crate) events: mpsc::UnboundedReceiver<CallEvent>,
+}
+
+impl Worker {
+    /// Starts a worker and waits for its hello; gives the plugin's description with it.
+    pub(crate) async fn launch(spawner: &Spawner, launch: &Launch) -> Result<(Worker, Box<RawValue>), LaunchError> {
+        let args = WorkerArgs {
+            library: launch.library.clone(),
+            sha256: launch.sha256.clone(),
+            memory: launch.memory,
+            parent: std::process::id(),
+        };
+        let mut command = Command::new(&launch.executable);
+        command
+            .args(args.to_args())
+            .env_clear()
+            .envs(launch.environment.iter().map(|(name, value)| (name, value)))
+            .current_dir(&launch.directory)
+            .process_group(0)
+            .kill_on_drop(true)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = spawner.spawn(command).await?;
+        let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
+        let (Some(stdin), Some(mut stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            return Err(LaunchError::Spawn(io::ErrorKind::BrokenPipe.into()));
+        };
+        let ring = Ring::default();
+        let drained = tokio::spawn(ring.clone().drain(stderr));
+        let hello = tokio::time::timeout(HELLO, frame::read_async(&mut stdout)).await;
+        let problem = match hello {
+            Ok(Ok(Some(body))) => match serde_json::from_slice::<FromWorker>(&body) {
+                Ok(FromWorker::Hello { description }) => {
+                    let worker = Worker::run(child, pid, stdin, stdout, ring, drained);
+                    return Ok((worker, description));
+                }
+                Ok(FromWorker::NotLoaded { code, message }) => Some(LaunchError::NotLoaded { code, message }),
+                _ => None,
+            },
+            Ok(_) => None,
+            Err(_) => Some(LaunchError::TimedOut),
+        };
+        if problem.is_some() {
+            kill(pid);
+        }
+        let status = child.wait().await;
+        kill(pid);
+        let _ = tokio::time::timeout(FAREWELL, drained).await;
+        Err(problem.unwrap_or_else(|| LaunchError::Died { ending: ending(status), stderr: ring.lines() }))
+    }
+
+    fn run(
+        mut child: Child,
+        pid: Option<Pid>,
+        stdin: ChildStdin,
+        mut stdout: ChildStdout,
+        stderr: Ring,
+        drained: tokio::task::JoinHandle<()>,
+    ) -> Worker {
+        let calls: Arc<Mutex<HashMap<u64, Slot>>> = Arc::default();
+        let (input, frames) = mpsc::unbounded_channel();
+        let (announce, ended) = watch::channel(None);
+        tokio::spawn(feed(stdin, frames));
+        let dispatch = Arc::clone(&calls);
+        tokio::spawn(async move {
+            let clean_end = loop {
+                match frame::read_async(&mut stdout).await {
+                    Ok(Some(body)) => {
+                        let Ok(message) = serde_json::from_slice::<FromWorker>(&body) else { break false };
+                        deliver(&dispatch, message);
+                    }
+                    Ok(None) => break true,
+                    Err(_) => break false,
+                }
+            };
+            if !clean_end {
+                kill(pid);
+            }
+            // A plugin may have closed the pipe and live on.
+            let status = match tokio::time::timeout(FAREWELL, child.wait()).await {
+                Ok(status) => status,
+                Err(_) => {
+                    kill(pid);
+                    child.wait().await
+                }
+            };
+            // Whatever the plugin started ends with it.
+            kill(pid);
+            let _ = tokio::time::timeout(FAREWELL, drained).await;
+            announce.send_replace(Some(ending(status)));
+            // Dropping the senders tells every call that nothing more will come.
+            lock(&dispatch).clear();
+        });
+        Worker { pid, next_call: AtomicU64::new(1), calls, input, ended, stderr }
+    }
+
+    /// Hands a call over. Its events end without a terminal one when the worker ends.
+    pub(crate) fn submit(
+        &self,
+        op: &str,
+        session: u64,
+        request: &impl Serialize,
+        redactor: Redactor,
+    ) -> io::Result<InFlight> {
+        let call = self.next_call.fetch_add(1, Ordering::Relaxed);
+        let request = serde_json::value::to_raw_value(request)?;
+        let frame = frame::encode(&ToWorker::Submit { call, op: op.to_owned(), request })?;
+        let (sender, events) = mpsc::unbounded_channel();
+        lock(&self.calls).insert(call, Slot { session, events: sender, redactor });
+        if self.input.send(frame).is_err() || self.ended.borrow().is_some() {
+            lock(&self.calls).remove(&call);
+        }
+        Ok(InFlight { call, events })
+    }
+
+    /// Says that nobody waits for a call any more.
+    pub(crate) fn cancel(&self, call: u64) {
+        if let Ok(frame) = frame::encode(&ToWorker::Cancel { call }) {
+            // A worker that has ended has nothing to cancel.
+            let _ = self.input.send(frame);
+        }
+    }
+
+    /// Lets go of a call.
+    pub(crate) fn forget(&self, call: u64) {
+        lock(&self.calls).remove(&call);
+    }
+
+    /// Whether calls of other sessions are in flight.
+    pub(crate) fn serves_others(&self, session: u64) -> bool {
+        lock(&self.calls).values().any(|slot| slot.session != session)
+    }
+
+    /// Ends it now.
+    pub(crate) fn kill(&self) {
+        kill(self.pid);
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.borrow().is_some()
+    }
+
+    /// Waits for its end, and says how it ended: `was killed by signal 11 (SIGSEGV)`.
+    pub(crate) async fn ended(&self) -> String {
+        let mut ended = self.ended.clone();
+        match ended.wait_for(Option::is_some).await {
+            Ok(ending) => ending.clone().unwrap_or_default(),
+            Err(_) => "ended".to_owned(),
+        }
+    }
+
+    /// The last lines that it wrote to stderr; not redacted.
+    pub(crate) fn stderr(&self) -> Vec<String> {
+        self.stderr.lines()
+    }
+
+    /// Lets the plugin shut down, for a moment; then ends it.
+    pub(crate) async fn shutdown(&self) {
+        if let Ok(frame) = frame::encode(&ToWorker::Shutdown {}) {
+            let _ = self.input.send(frame);
+        }
+        if tokio::time::timeout(FAREWELL, self.ended()).await.is_err() {
+            self.kill();
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+async fn feed(mut stdin: ChildStdin, mut frames: mpsc::UnboundedReceiver<Zeroizing<Vec<u8>>>) {
+    while let Some(frame) = frames.recv().await {
+        if stdin.write_all(&frame).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn deliver(calls: &Mutex<HashMap<u64, Slot>>, message: FromWorker) {
+    let calls = lock(calls);
+    let (call, event) = match message {
+        FromWorker::Event { call, kind: event::FINDING, body } => {
+            (call, parsed(&body).map(|finding| CallEvent::Finding(Box::new(finding))))
+        }
+        FromWorker::Event { call, kind: event::PROGRESS, body } => (call, parsed(&body).map(CallEvent::Progress)),
+        FromWorker::Event { call, kind: event::RESULT, body } => (call, parsed(&body).map(CallEvent::Result)),
+        FromWorker::Event { call, kind: event::ERROR, body } => (call, parsed(&body).map(CallEvent::Failed)),
+        FromWorker::Event { .. } => return,
+        FromWorker::BadEvent { call, problem } => (call, Err(problem)),
+        FromWorker::Refused { call, code } => (call, Ok(CallEvent::Refused(code))),
+        FromWorker::HostCall { call, op, body } if op == host_call::SECRET => {
+            if let (Some(slot), Ok(secret)) = (calls.get(&call), parsed::<RegisteredSecret>(&body)) {
+                slot.redactor.add(&secret.name, &secret.value);
+            }
+            return;
+        }
+        FromWorker::HostCall { .. } | FromWorker::Hello { .. } | FromWorker::NotLoaded { .. } => return,
+    };
+    // An event for a call that nobody waits for is a table miss and nothing more.
+    if let Some(slot) = calls.get(&call) {
+        let _ = slot.events.send(event.unwrap_or_else(CallEvent::Bad));
+    }
+}
+
+fn parsed<T: DeserializeOwned>(body: &RawValue) -> Result<T, String> {
+    serde_json::from_str(body.get()).map_err(|error| format!("an event that is not what it should be: {error}"))
+}
+
+fn kill(pid: Option<Pid>) {
+    if let Some(pid) = pid {
+        // It leads a group of its own; a group that is gone is what we want.
+        let _ = kill_process_group(pid, Signal::KILL);
+    }
+}
+
+fn ending(status: io::Result<ExitStatus>) -> String {
+    match status {
+        Ok(status) => match (status.code(), status.signal()) {
+            (Some(code), _) => format!("ended with exit status {code}"),
+            (None, Some(signal)) => match signal_name(signal) {
+                Some(name) => format!("was killed by signal {signal} ({name})"),
+                None => format!("was killed by signal {signal}"),
+            },
+            (None, None) => "ended".to_owned(),
+        },
+        Err(error) => format!("was lost: {error}"),
+    }
+}
+
+fn signal_name(number: i32) -> Option<&'static str> {
+    let names = [
+        (Signal::ABORT, "SIGABRT"),
+        (Signal::BUS, "SIGBUS"),
+        (Signal::FPE, "SIGFPE"),
+        (Signal::ILL, "SIGILL"),
+        (Signal::KILL, "SIGKILL"),
+        (Signal::SEGV, "SIGSEGV"),
+        (Signal::SYS, "SIGSYS"),
+        (Signal::TERM, "SIGTERM"),
+        (Signal::TRAP, "SIGTRAP"),
+    ];
+    names.into_iter().find(|(signal, _)| signal.as_raw() == number).map(|(_, name)| name)
+}
+
+/// The last bytes of a stream.
+#[derive(Clone, Default)]
+struct Ring(Arc<Mutex<VecDeque<u8>>>);
+
+impl Ring {
+    async fn drain(self, mut stream: ChildStderr) {
+        let mut buffer = [0; 4096];
+        while let Ok(read @ 1..) = stream.read(&mut buffer).await {
+            let mut kept = lock(&self.0);
+            kept.extend(&buffer[..read]);
+            let surplus = kept.len().saturating_sub(STDERR_KEPT);
+            kept.drain(..surplus);
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let bytes: Vec<u8> = lock(&self.0).iter().copied().collect();
+        let text = lineman_model::clean(&String::from_utf8_lossy(&bytes), STDERR_KEPT);
+        let lines: Vec<String> =
+            text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned).collect();
+        lines.into_iter().rev().take(12).rev().collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}

@@ -1,0 +1,155 @@
+//! What runs inside a worker process: one plugin, loaded from bytes that were hashed, and the
+//! pipe to the host. Nothing here is trusted by the host: the plugin's code runs beside it.
+
+mod confine;
+mod outbox;
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use lineman_abi::{HostV1, PluginRootRef, RStr};
+use lineman_model::protocol::{FromWorker, ToWorker, submit};
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use crate::frame;
+
+/// The argument by which the executable knows that it is to be a worker.
+pub const WORKER_ARGUMENT: &str = "__worker";
+
+/// What a worker is told on its command line. None of it is secret.
+#[derive(Clone, Debug)]
+pub(crate) struct WorkerArgs {
+    /// The library to load.
+    pub(crate) library: PathBuf,
+    /// What its bytes must hash to; empty to accept any, as for describing it.
+    pub(crate) sha256: String,
+    /// Limit of private memory, bytes.
+    pub(crate) memory: u64,
+    /// Process that must live for the worker to live.
+    pub(crate) parent: u32,
+}
+
+impl WorkerArgs {
+    pub(crate) fn to_args(&self) -> Vec<std::ffi::OsString> {
+        vec![
+            WORKER_ARGUMENT.into(),
+            self.library.clone().into_os_string(),
+            self.sha256.clone().into(),
+            self.memory.to_string().into(),
+            self.parent.to_string().into(),
+        ]
+    }
+
+    fn from_env() -> Option<WorkerArgs> {
+        let mut args = std::env::args_os().skip(2);
+        let library = args.next()?.into();
+        let mut text = || args.next()?.into_string().ok();
+        Some(WorkerArgs { library, sha256: text()?, memory: text()?.parse().ok()?, parent: text()?.parse().ok()? })
+    }
+}
+
+/// Whether this process was started to be a worker.
+pub fn is_worker() -> bool {
+    std::env::args_os().nth(1).is_some_and(|argument| argument == WORKER_ARGUMENT)
+}
+
+/// Runs this process as a worker, until the host closes the pipe or says so.
+pub fn main() -> ExitCode {
+    let Some(args) = WorkerArgs::from_env() else { return ExitCode::from(2) };
+    let Ok((input, output)) = confine::prepare(&args) else { return ExitCode::from(2) };
+    let mut pipe = File::from(output);
+    match load(&args) {
+        Ok((root, description)) => {
+            let hello = frame::encode(&FromWorker::Hello { description });
+            if hello.and_then(|hello| frame::write(&mut pipe, &hello)).is_err() {
+                return ExitCode::FAILURE;
+            }
+            serve(root, input, pipe)
+        }
+        Err((code, message)) => {
+            let refusal = FromWorker::NotLoaded { code: code.to_owned(), message };
+            let sent = frame::encode(&refusal).and_then(|refusal| frame::write(&mut pipe, &refusal));
+            if sent.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+type NotLoaded = (&'static str, String);
+
+fn load(args: &WorkerArgs) -> Result<(PluginRootRef, Box<RawValue>), NotLoaded> {
+    let library = verified(&args.library, &args.sha256)?;
+    let root = lineman_abi::load(&library.path()).map_err(|error| (error.code(), error.to_string()))?;
+    let description = (root.describe())().into_vec();
+    let description = String::from_utf8(description)
+        .ok()
+        .and_then(|text| RawValue::from_string(text).ok())
+        .ok_or(("bad-description", "the plugin's description is no JSON".to_owned()))?;
+    Ok((root, description))
+}
+
+/// A library in memory that nobody can change any more.
+struct Sealed(OwnedFd);
+
+impl Sealed {
+    fn path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
+    }
+}
+
+/// Reads a library once, checks its hash, and keeps those very bytes for loading.
+fn verified(path: &Path, sha256: &str) -> Result<Sealed, NotLoaded> {
+    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+    let unreadable = |error: std::io::Error| ("unreadable", format!("the library cannot be read: {error}"));
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(unreadable)?;
+    if !sha256.is_empty() && hex(&Sha256::digest(&bytes)) != sha256 {
+        return Err(("hash-mismatch", "the library is not the one that its manifest names".to_owned()));
+    }
+    let memory = memfd_create("plugin", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
+        .map_err(|error| unreadable(error.into()))?;
+    let mut file = File::from(memory);
+    file.write_all(&bytes).map_err(unreadable)?;
+    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    fcntl_add_seals(&file, seals).map_err(|error| unreadable(error.into()))?;
+    Ok(Sealed(file.into()))
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+static HOST: HostV1 = HostV1 { ctx: 0, emit: outbox::emit, host_call: outbox::host_call };
+
+fn serve(root: PluginRootRef, input: OwnedFd, pipe: File) -> ExitCode {
+    let writer = std::thread::spawn(move || outbox::write_to(pipe));
+    let mut input = std::io::BufReader::new(File::from(input));
+    while let Ok(Some(body)) = frame::read(&mut input) {
+        let Ok(message) = serde_json::from_slice::<ToWorker>(&body) else { break };
+        match message {
+            ToWorker::Submit { call, op, request } => {
+                // Known before it is submitted: events may come before `submit` returns.
+                outbox::open(call);
+                let code = (root.submit())(call, RStr::from_str(&op), request.get().as_bytes().into(), &HOST);
+                if code != submit::ACCEPTED {
+                    outbox::refused(call, code);
+                }
+            }
+            ToWorker::Cancel { call } => (root.cancel())(call),
+            ToWorker::Shutdown {} => break,
+        }
+    }
+    (root.shutdown())();
+    outbox::finish();
+    // What was in the queue is on its way; a host that is gone has closed the pipe.
+    let _ = writer.join();
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,147 @@
+//! `lineman check`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use lineman_config::{Configured, ProcessEnvironment};
+use lineman_engine::{ExitCode, FailOn as EngineFailOn, Limits, RunInfo, Selection, exit_code};
+use lineman_host::{Host, HostOptions, PluginSpec, refused_endpoints};
+use lineman_model::{Event, Report, Vantage};
+use lineman_report::Format;
+
+use crate::cli::{CheckArgs, Checks, Common, FailOn};
+use crate::executor::Workers;
+use crate::failure::{Done, Failure};
+use crate::setup::Setup;
+use crate::terminal::{self, Progress};
+
+pub(crate) fn run(common: &Common, args: &CheckArgs) -> Done {
+    let setup = Setup::load(common)?;
+    let selected = setup.select(&args.which)?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Internal(error.to_string()))?;
+    let report = runtime.block_on(check(&setup, &selected, args))?;
+    // Whatever still waits on a blocking thread has nothing to say any more.
+    runtime.shutdown_background();
+    write(common, args, &report)?;
+    let fail_on = match args.fail_on {
+        FailOn::Fail => EngineFailOn::Fail,
+        FailOn::Warn => EngineFailOn::Warn,
+    };
+    let code = if args.exit_zero { ExitCode::Ok } else { exit_code(&report, fail_on) };
+    Ok(code.code())
+}
+
+/// What `--only`, `--skip` and `--level` say, as the engine takes it.
+pub(crate) fn selection(checks: &Checks) -> Selection {
+    Selection { only: checks.only.clone(), skip: checks.skip.clone(), level: checks.level }
+}
+
+async fn check(setup: &Setup, selected: &[&Configured], args: &CheckArgs) -> Result<Report, Failure> {
+    let mut resolved = lineman_config::resolve(selected, &ProcessEnvironment, args.run_timeout).await;
+    let subjects = join_all(selected.iter().map(|configured| {
+        let inputs = resolved.remove(&configured.integration.name);
+        async move {
+            let mut configured = (*configured).clone();
+            let inputs = inputs.unwrap_or_else(|| Err(Vec::new())).map(|resolved| {
+                configured.integration = resolved.integration;
+                resolved.secrets
+            });
+            let policy = refused_endpoints(&configured.integration).await;
+            setup.subject(&configured, inputs, policy)
+        }
+    }))
+    .await;
+
+    let host = Arc::new(Host::start(HostOptions::new(std::env::var("PATH").unwrap_or_default()))?);
+    let providers: BTreeSet<&str> =
+        selected.iter().map(|configured| configured.integration.provider.as_str()).collect();
+    for id in providers {
+        if let (Some(installed), Some(description)) = (setup.plugins.installed(id), setup.plugins.get(id)) {
+            host.add(PluginSpec {
+                installed: installed.clone(),
+                max_parallel: description.max_parallel,
+                programs: description.programs.clone(),
+                environment: setup.granted(id),
+            });
+        }
+    }
+
+    let plan = lineman_engine::plan(subjects, &selection(&args.checks)).map_err(Failure::refused)?;
+    let limits = Limits { check: args.timeout, run: args.run_timeout, ..Limits::with_jobs(args.jobs.into()) };
+    let progress = Progress::new(args.format == Format::Human);
+    let stream = args.format == Format::Ndjson;
+    let events = |event: Event| {
+        progress.event(&event);
+        if stream {
+            // A reader that is gone is noticed when the report is written.
+            let _ = terminal::print(lineman_report::event(&event).as_bytes());
+        }
+    };
+    let executor = Arc::new(Workers(Arc::clone(&host)));
+    let report = lineman_engine::run(plan, executor, limits, info(setup), events, interrupted()).await;
+    if report.run.complete {
+        host.stop().await;
+    }
+    Ok(report)
+}
+
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Without a handler the system's own ends the process.
+        std::future::pending::<()>().await;
+    }
+}
+
+fn info(setup: &Setup) -> RunInfo {
+    let now = jiff::Timestamp::now();
+    RunInfo {
+        id: format!("{}-{}", now.strftime("%Y%m%dT%H%M%S%6fZ"), std::process::id()),
+        vantage: Vantage {
+            name: setup.config.vantage.name.clone(),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            proxy: proxy(),
+            seen_ip: None,
+        },
+        lineman_version: env!("CARGO_PKG_VERSION").to_owned(),
+        suppressions: setup.suppressions(),
+    }
+}
+
+/// The proxy that the environment names, without its user and password.
+fn proxy() -> Option<String> {
+    let named = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok())?;
+    let (scheme, rest) = named.split_once("://").unwrap_or(("http", &named));
+    let authority = rest.split('/').next()?;
+    Some(format!("{scheme}://{}", authority.rsplit('@').next()?)).filter(|_| !authority.is_empty())
+}
+
+fn write(common: &Common, args: &CheckArgs, report: &Report) -> Result<(), Failure> {
+    let style = terminal::style(common);
+    for (format, path) in &args.output {
+        let plain = lineman_report::Style { colour: false, unicode: true, ..style };
+        let mut bytes = Vec::new();
+        lineman_report::render(report, *format, &plain, &mut bytes)?;
+        save(path, &bytes)?;
+    }
+    if args.format != Format::Ndjson {
+        let mut bytes = Vec::new();
+        lineman_report::render(report, args.format, &style, &mut bytes)?;
+        terminal::print(&bytes)?;
+    }
+    Ok(())
+}
+
+/// Written beside and moved in place, so that whoever reads it never sees half of it.
+fn save(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let refused =
+        |error: std::io::Error| Failure::refused(format_args!("{} cannot be written: {error}", path.display()));
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".part");
+    fs::write(&beside, bytes).map_err(refused)?;
+    fs::rename(&beside, path).map_err(refused)
+}

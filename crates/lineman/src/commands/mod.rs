@@ -1,0 +1,10 @@
+//! One file per command.
+
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod explain;
+pub(crate) mod list;
+pub(crate) mod plan;
+pub(crate) mod plugin;
+pub(crate) mod render;
+pub(crate) mod schema;

@@ -1,0 +1,149 @@
+//! `lineman plugin list|info|pack`.
+
+use std::path::Path;
+
+use lineman_host::{Host, HostOptions, Installed};
+use lineman_model::Description;
+use lineman_report::{Style, table, wrap};
+use serde_json::{Map, Value, json};
+
+use crate::cli::{Common, HumanOrJson, PluginCommand};
+use crate::failure::{Done, Failure};
+use crate::setup::Plugins;
+use crate::terminal;
+
+pub(crate) fn run(common: &Common, command: &PluginCommand) -> Done {
+    match command {
+        PluginCommand::List { format } => list(common, *format),
+        PluginCommand::Info { id, format } => info(common, id, *format),
+        PluginCommand::Pack { library, out, licence } => pack(library, out, licence, common),
+    }
+}
+
+fn list(common: &Common, format: HumanOrJson) -> Done {
+    let plugins = Plugins::find(common);
+    let enabled = if common.config.exists() { lineman_config::enabled(&common.config)? } else { Vec::new() };
+    let state = |installed: &Installed| match installed.description() {
+        Err(error) => format!("unusable: {error}"),
+        Ok(_) if enabled.iter().any(|id| id == installed.id()) => "enabled".to_owned(),
+        Ok(_) => "not enabled".to_owned(),
+    };
+    let installed = plugins.found.plugins.values();
+    let problems: Vec<String> = plugins.found.problems.iter().map(ToString::to_string).collect();
+    let text = match format {
+        HumanOrJson::Json => {
+            let rows: Vec<Value> = installed
+                .map(|it| {
+                    let plugin = it.plugin_ref();
+                    json!({ "id": plugin.id, "version": plugin.version, "sha256": plugin.sha256, "state": state(it), "directory": it.directory })
+                })
+                .collect();
+            format!("{:#}\n", json!({ "plugins": rows, "problems": problems }))
+        }
+        HumanOrJson::Human => {
+            let style = terminal::style(common);
+            let rows: Vec<Vec<String>> = installed
+                .map(|it| {
+                    vec![it.id().to_owned(), it.manifest.version.clone(), state(it), it.directory.display().to_string()]
+                })
+                .collect();
+            let mut text = match rows.is_empty() {
+                true => wrap("No plugin is installed where Lineman looks (see --plugin-dir).", 0, &style),
+                false => table(&["id", "version", "state", "directory"], &rows, &style),
+            };
+            for problem in problems {
+                text += &wrap(&format!("! {problem}"), 0, &style);
+            }
+            text
+        }
+    };
+    terminal::print(text.as_bytes())?;
+    Ok(0)
+}
+
+fn info(common: &Common, id: &str, format: HumanOrJson) -> Done {
+    let plugins = Plugins::find(common);
+    let Some(installed) = plugins.installed(id) else {
+        return Err(Failure::refused(format_args!("no plugin is called `{id}`; see `lineman plugin list`")));
+    };
+    let description = installed.description().map_err(Failure::refused)?;
+    let text = match format {
+        HumanOrJson::Json => {
+            let mut value = serde_json::to_value(&description).map_err(|error| Failure::Internal(error.to_string()))?;
+            if let Value::Object(fields) = &mut value {
+                // Long, and `lineman explain CODE` shows it by the piece.
+                fields.remove("catalog");
+            }
+            format!("{value:#}\n")
+        }
+        HumanOrJson::Human => human(installed, &description, &terminal::style(common)),
+    };
+    terminal::print(text.as_bytes())?;
+    Ok(0)
+}
+
+fn human(installed: &Installed, description: &Description, style: &Style) -> String {
+    let mut text = wrap(&format!("{} ({} {})", description.title, description.id, description.version), 0, style);
+    text += &wrap(&format!("from {}, in {}", description.publisher, installed.directory.display()), 2, style);
+    let rows: Vec<Vec<String>> = description
+        .checks
+        .iter()
+        .map(|check| vec![format!("  {}", check.level), check.id.clone(), check.title.clone()])
+        .collect();
+    text += &section("Checks", &table(&[], &rows, style));
+    let calls: Vec<Vec<String>> = description
+        .checks
+        .iter()
+        .flat_map(|check| check.calls.iter().map(move |call| (check, call)))
+        .map(|(check, call)| {
+            let permission = call.permission.clone().unwrap_or_else(|| "no permission".to_owned());
+            vec![format!("  {}", check.id), call.call.clone(), permission]
+        })
+        .collect();
+    text += &section("Calls, and the permission each needs", &table(&[], &calls, style));
+    text += &section("Settings", &properties(&description.settings, style));
+    text += &section("Secrets", &properties(&description.secrets, style));
+    for (title, items) in [
+        ("Talks to", &description.hosts),
+        ("Runs", &description.programs),
+        ("Wants to see the environment variables", &description.environment),
+        ("Wants to read", &description.paths),
+    ] {
+        if !items.is_empty() {
+            text += &section(title, &wrap(&items.join(", "), 2, style));
+        }
+    }
+    text
+}
+
+fn section(title: &str, body: &str) -> String {
+    if body.trim().is_empty() { String::new() } else { format!("\n{title}\n{body}") }
+}
+
+fn properties(schema: &Map<String, Value>, style: &Style) -> String {
+    let required: Vec<&str> =
+        schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let Some(Value::Object(properties)) = schema.get("properties") else { return String::new() };
+    let rows: Vec<Vec<String>> = properties
+        .iter()
+        .map(|(name, property)| {
+            let about = property.get("description").and_then(Value::as_str).unwrap_or_default();
+            let about =
+                if required.contains(&name.as_str()) { format!("{about} (required)") } else { about.to_owned() };
+            vec![format!("  {name}"), about]
+        })
+        .collect();
+    table(&[], &rows, style)
+}
+
+fn pack(library: &Path, out: &Path, licence: &str, common: &Common) -> Done {
+    let library =
+        library.canonicalize().map_err(|error| Failure::refused(format_args!("{}: {error}", library.display())))?;
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Internal(error.to_string()))?;
+    let manifest = runtime
+        .block_on(async { Host::start(HostOptions::new(String::new()))?.pack(&library, licence, out).await })
+        .map_err(Failure::refused)?;
+    let said = format!("Packed {} {} into {}.", manifest.id, manifest.version, out.display());
+    terminal::print(wrap(&said, 0, &terminal::style(common)).as_bytes())?;
+    Ok(0)
+}
