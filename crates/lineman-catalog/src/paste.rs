@@ -147,9 +147,10 @@ impl Paste<'_> {
             };
             let end = at + text[..length].matches('\n').count();
             self.failures.push(Seen::document(document).with_prose().at_line(at + 1));
-            // A line may say more than the document in it.
-            let alone = start == 0;
-            self.used[at..=end].fill(alone);
+            // Lines that say more than the document are told once more, as text.
+            let before = self.lines[at].0[..start].trim();
+            let after = text[length..].split('\n').next().unwrap_or_default().trim();
+            self.used[at..=end].fill(before.is_empty() && after.is_empty());
             at = end + 1;
         }
     }

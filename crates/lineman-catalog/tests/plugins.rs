@@ -16,7 +16,7 @@ fn catalogs() -> Vec<Catalog> {
         })
         .collect();
     catalogs.sort_by(|a, b| a.plugin().cmp(b.plugin()));
-    assert!(catalogs.len() >= 1, "the catalogs were not found");
+    assert!(catalogs.len() >= 2, "the catalogs were not found");
     catalogs
 }
 

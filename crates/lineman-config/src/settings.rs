@@ -9,7 +9,7 @@ use toml::de::DeValue;
 
 use crate::config::Environment;
 use crate::error::At;
-use crate::nearest::{list, nearest, suggestion};
+use crate::nearest::{list, nearest, quoted, suggestion};
 use crate::node::{Node, with_article};
 use crate::problem::Problem;
 use crate::reference::absolute;
@@ -94,7 +94,7 @@ impl Shape {
             ValidationErrorKind::Enum { options } => {
                 let options: Vec<&str> = options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                 let near = nearest(node.value.as_str().unwrap_or_default(), options.iter().copied());
-                let help = near.map(|near| format!("did you mean `{near}`?"));
+                let help = near.map(|near| format!("did you mean {}?", quoted(near)));
                 node.report(Problem::Setting { what, error: format!("it must be one of {}", list(&options)), help });
             }
             _ => {

@@ -2,6 +2,7 @@
 
 mod cx;
 mod http;
+mod once;
 mod outcome;
 mod plugin;
 mod program;
@@ -15,6 +16,7 @@ pub use http::{Answer, RequestBuilder};
 pub use jiff::Timestamp;
 pub use lineman_model::{Secret, SecretMap};
 pub use lineman_net::{Limits, Protocol, Target, Walk};
+pub use once::Once;
 pub use outcome::{Outcome, Stop};
 pub use program::{Program, ProgramOutput};
 pub use provider::{About, Check, Provider};

@@ -1,10 +1,13 @@
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::account::{Account, Bucket};
 use super::answer::{Failure, Xml, headed};
 use super::policy::Decision;
 use super::{Call, Caller, Service};
 use crate::api::{Request, Response};
+
+/// What stays as it is in keys under `encoding-type=url`.
+const KEY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 /// The operation that method, path and query mean.
 pub(super) fn operation(request: &Request, parameters: &[(String, String)]) -> &'static str {
@@ -126,16 +129,24 @@ fn listing(call: &Call<'_>, bucket: &Bucket) -> String {
     let limit = call.parameter("max-keys").and_then(|limit| limit.parse().ok()).unwrap_or(1000_usize);
     let matching: Vec<_> = bucket.objects.iter().filter(|(key, _)| key.starts_with(prefix)).collect();
     let shown = matching.len().min(limit);
+    let encoded = call.parameter("encoding-type") == Some("url");
+    let written = |text: &str| match encoded {
+        true => utf8_percent_encode(text, KEY).to_string(),
+        false => text.to_owned(),
+    };
     let mut xml = Xml::default();
     xml.text("Name", &bucket.name)
-        .text("Prefix", prefix)
+        .text("Prefix", &written(prefix))
         .text("KeyCount", &shown.to_string())
-        .text("MaxKeys", &limit.to_string())
-        .text("IsTruncated", if shown < matching.len() { "true" } else { "false" });
+        .text("MaxKeys", &limit.to_string());
+    if encoded {
+        xml.text("EncodingType", "url");
+    }
+    xml.text("IsTruncated", if shown < matching.len() { "true" } else { "false" });
     for (key, size) in &matching[..shown] {
         let mut object = Xml::default();
         object
-            .text("Key", key)
+            .text("Key", &written(key))
             .text("LastModified", "2024-01-01T00:00:00.000Z")
             .text("Size", &size.to_string())
             .text("StorageClass", "STANDARD");

@@ -185,3 +185,90 @@ fn parse(date: &str) -> Option<Timestamp> {
     let civil = civil::DateTime::strptime("%Y%m%dT%H%M%SZ", date).ok()?;
     Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+
+    /// A request as botocore 1.44 signed it on 2026-01-02 at 03:04:05.
+    fn request(service: Service) -> Request {
+        let (method, target, headers, signature, body) = match service {
+            Service::S3 => (
+                "GET",
+                "/state/a%20b%2B?list-type=2&prefix=prod%2Fa%20b%2Bc%26d%3D%C3%A9&encoding-type=url",
+                ("x-amz-content-sha256", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+                "host;x-amz-content-sha256;x-amz-date, \
+                 Signature=9cb20c11a5e6c371b023c98eec19f065449bdca7a1845c4cc6537844eda14ea7",
+                "",
+            ),
+            _ => (
+                "POST",
+                "/",
+                ("content-type", "application/x-www-form-urlencoded; charset=utf-8"),
+                "content-type;host;x-amz-date, \
+                 Signature=318c9b5e184290ea34156ed3b1365e73f3d0d5ded156491145e843aeba2bdd4b",
+                "Action=GetCallerIdentity&Version=2011-06-15",
+            ),
+        };
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential=AKIALABDEPLOYER00001/20260102/eu-west-1/{}/aws4_request, \
+             SignedHeaders={signature}",
+            service.scope()
+        );
+        let headers = [
+            ("host", "127.0.0.1:4566"),
+            ("x-amz-date", "20260102T030405Z"),
+            headers,
+            ("authorization", &authorization),
+        ];
+        Request {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            body: body.as_bytes().to_vec(),
+        }
+    }
+
+    fn verify(request: &Request, service: Service, secret: &str, now: &str) -> Result<(), String> {
+        let claim = Claim::read(request.header("authorization").unwrap()).map_err(|failure| failure.message)?;
+        claim.verify(request, service, secret, now.parse().unwrap()).map_err(|failure| failure.message)
+    }
+
+    #[test]
+    fn what_botocore_signed_is_verified_and_what_was_touched_is_not() {
+        let then = "2026-01-02T03:10:00Z";
+        for service in [Service::Sts, Service::S3] {
+            let good = request(service);
+            assert_eq!(verify(&good, service, SECRET, then), Ok(()));
+            let target = Request { target: good.target.replace('/', "/x"), ..good.clone() };
+            let body = Request { body: b"Action=AssumeRole".to_vec(), ..good.clone() };
+            for touched in [target, body] {
+                let refused = verify(&touched, service, SECRET, then).unwrap_err();
+                assert!(refused.starts_with("The request signature we calculated does not match"), "{refused}");
+            }
+            assert!(verify(&good, service, "wrong", then).is_err());
+        }
+    }
+
+    #[test]
+    fn dates_are_held_against_the_clock_in_awss_words() {
+        let sts = request(Service::Sts);
+        let check = |now: &str, expect: Result<(), &str>| {
+            assert_eq!(verify(&sts, Service::Sts, SECRET, now), expect.map_err(str::to_owned));
+        };
+        check("2026-01-02T03:19:05Z", Ok(()));
+        check(
+            "2026-01-02T03:19:06Z",
+            Err(
+                "Signature expired: 20260102T030405Z is now earlier than 20260102T030406Z (20260102T031906Z - 15 min.)",
+            ),
+        );
+        check(
+            "2026-01-02T02:49:04Z",
+            Err("Signature not yet current: 20260102T030405Z is still later than 20260102T030404Z \
+                 (20260102T024904Z + 15 min.)"),
+        );
+    }
+}
