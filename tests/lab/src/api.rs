@@ -146,10 +146,10 @@ impl Server {
         self.serving.address
     }
 
-    /// `http://127.0.0.1:PORT` or `https://localhost:PORT`, without a final slash.
+    /// `http://127.0.0.1:PORT` or `https://127.0.0.1:PORT`, without a final slash. Good certificates
+    /// are for `localhost` too.
     pub fn url(&self) -> String {
-        let host = if self.scheme == "https" { "localhost" } else { "127.0.0.1" };
-        format!("{}://{host}:{}", self.scheme, self.address().port())
+        format!("{}://{}", self.scheme, self.address())
     }
 
     /// What it was asked.

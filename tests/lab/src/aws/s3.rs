@@ -174,3 +174,28 @@ fn list_buckets(accounts: &[Account], call: &Call<'_>, caller: &Caller) -> Resul
     xml.element("Owner", &owner).element("Buckets", &buckets);
     Ok(headed(Response::new(200).body(document("ListAllMyBucketsResult", &xml)), Service::S3, &call.request_id))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_is_in_the_path_or_in_the_host() {
+        #[track_caller]
+        fn check(host: &str, target: &str, expect: (&str, &str)) {
+            let headers = vec![("host".to_owned(), host.to_owned())];
+            let request = Request { target: target.to_owned(), headers, ..Request::default() };
+            let seen = address(&request).unwrap();
+            assert_eq!((seen.0.as_str(), seen.1.as_str()), expect, "{host}{target}");
+        }
+        check("127.0.0.1:4566", "/state?list-type=2", ("state", ""));
+        check("127.0.0.1:4566", "/state/a%20b/c", ("state", "a b/c"));
+        check("127.0.0.1:4566", "/", ("", ""));
+        check("s3.eu-west-1.amazonaws.com", "/state", ("state", ""));
+        check("state.s3.eu-west-1.amazonaws.com", "/key", ("state", "key"));
+        check("state.s3-eu-west-1.amazonaws.com", "/", ("state", ""));
+        check("state.localhost:4566", "/key", ("state", "key"));
+        check("s3.localhost:4566", "/state", ("state", ""));
+        check("localhost:4566", "/state", ("state", ""));
+    }
+}
