@@ -40,7 +40,7 @@ pub use place::{Names, profile_dir, target_dir, workspace};
 pub use proxies::Proxies;
 pub use repository::Repositories;
 pub use server::{Listen, Server, clean_command, free_port};
-pub use site::{Outcome, Site, build, install};
+pub use site::{Outcome, Site, build_and_install};
 pub use ssh::{Keys, SshServers};
 pub use stub::Stubs;
 pub use web::{Behind, Web};

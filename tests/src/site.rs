@@ -15,6 +15,8 @@ use crate::server::clean_command;
 #[derive(Debug)]
 pub struct Site {
     prefix: PathBuf,
+    /// Shared by those who use the site, exclusive to who lays it out.
+    _lock: File,
 }
 
 /// What one run of Lineman came to.
@@ -40,15 +42,25 @@ impl Site {
         site.as_ref().map_err(|error| anyhow::anyhow!("Lineman cannot be installed: {error}"))
     }
 
+    /// Installs at one place and moves the tree to another: it must not mind.
     fn lay_out() -> Result<Site> {
-        let prefix = target_dir().join("end-to-end/site");
-        fs::create_dir_all(&prefix)?;
+        let base = target_dir().join("end-to-end");
+        let (fresh, prefix) = (base.join("fresh"), base.join("site"));
+        fs::create_dir_all(&base)?;
         // Two test programs may come here at the same time.
-        let lock = File::create(prefix.join("lock"))?;
+        let lock = File::create(base.join("lock"))?;
         lock.lock()?;
         build(&profile())?;
-        install(&prefix, &profile_dir())?;
-        Ok(Site { prefix })
+        for old in [&fresh, &prefix] {
+            if old.exists() {
+                fs::remove_dir_all(old)?;
+            }
+        }
+        install(&fresh, &profile_dir())?;
+        fs::rename(&fresh, &prefix)?;
+        lock.unlock()?;
+        lock.lock_shared()?;
+        Ok(Site { prefix, _lock: lock })
     }
 
     /// The program.
@@ -105,8 +117,15 @@ fn profile() -> String {
     }
 }
 
+/// Builds a profile and puts it into place.
+pub fn build_and_install(prefix: &Path, profile: &str) -> Result<()> {
+    build(profile)?;
+    let directory = if profile == "dev" { "debug" } else { profile };
+    install(prefix, &target_dir().join(directory))
+}
+
 /// Builds the program and every library of the workspace.
-pub fn build(profile: &str) -> Result<()> {
+fn build(profile: &str) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(workspace()).args(["build", "--quiet", "--workspace", "--profile", profile, "--target-dir"]);
@@ -119,7 +138,7 @@ pub fn build(profile: &str) -> Result<()> {
 /// `lib/lineman/plugins/<id>` with its manifest, its description and its library.
 ///
 /// The tree holds no absolute path: it can be moved.
-pub fn install(prefix: &Path, built: &Path) -> Result<()> {
+fn install(prefix: &Path, built: &Path) -> Result<()> {
     let program = prefix.join("bin/lineman");
     fs::create_dir_all(prefix.join("bin"))?;
     replace(&built.join("lineman"), &program)?;

@@ -19,6 +19,8 @@ pub(crate) struct Conversation {
     /// What the server lets one authenticate with.
     pub(crate) methods: Option<String>,
     pub(crate) authenticated: bool,
+    /// The key was accepted, and the server wants something else on top.
+    pub(crate) partial: bool,
     /// The key was not even offered: the server would have it sign with SHA-1 only.
     pub(crate) no_mutual_signature: bool,
     /// What `ssh` and the server wrote for people: banners, refusals, the service's errors.
@@ -36,6 +38,7 @@ impl Conversation {
             match line.strip_prefix("debug1: ") {
                 Some(debug) => conversation.hear(debug),
                 None if line.starts_with("Authenticated to ") => conversation.authenticated = true,
+                None if line.starts_with("Authenticated using ") => conversation.hear(line),
                 None if is_noise(line) => {}
                 None => said.push(line.trim_end()),
             }
@@ -57,6 +60,8 @@ impl Conversation {
             self.methods = Some(methods.to_owned());
         } else if line.contains("no mutual signature") {
             self.no_mutual_signature = true;
+        } else if line.contains("with partial success") {
+            self.partial = true;
         } else if line.starts_with("Authentication succeeded") {
             self.authenticated = true;
         }
