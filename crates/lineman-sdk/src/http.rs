@@ -4,20 +4,22 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::{Method, Request, StatusCode};
 use lineman_catalog::{Catalog, Response};
-use lineman_model::{Cause, Confidence, Connection, Evidence, Finding, Header, clean, clip};
-use lineman_net::{Limits, Target, permitted, proxy_for};
+use lineman_model::{Cause, Confidence, Connection, Evidence, Finding, Header, Redactor};
+use lineman_net::{Limits, PathFailure, Target, permitted, proxy_for};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 use tokio::time::Instant;
 use url::Url;
 
-use crate::cx::{HttpCx, millis};
+use crate::cx::{HttpCx, LONGEST_TEXT, millis, recognise, shown};
+use crate::session::address_of;
 use crate::{Provider, Secret, Stop};
 
 /// The most that is read of an answer's body, bytes.
 const BODY_LIMIT: usize = 4 * 1024 * 1024;
-/// The most that a finding shows of a text, bytes.
-pub(crate) const EVIDENCE_LIMIT: usize = 2048;
+/// The most that a finding shows of a header, bytes.
+const LONGEST_HEADER: usize = 200;
 /// The most headers that a finding shows.
 const HEADERS_SHOWN: usize = 24;
 
@@ -28,13 +30,13 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    pub(crate) fn new(connection: &Connection) -> Result<Http, Box<Finding>> {
-        let trust = lineman_net::trust(connection).map_err(|failure| Box::new(failure.finding("", Vec::new())))?;
+    pub(crate) fn new(plugin: &str, connection: &Connection) -> Result<Http, Box<Finding>> {
+        let trust = lineman_net::trust(connection).map_err(|failure| Box::new(failure.finding(plugin, Vec::new())))?;
         let (for_proxy, for_names) = (connection.clone(), connection.clone());
         let proxy = reqwest::Proxy::custom(move |url| {
-            // A proxy that cannot be used is reported by the walk, which comes before any request.
+            // One that cannot be used was reported before the request was made.
             let choice = proxy_for(&Target::from_url(url).ok()?, &for_proxy).ok()??;
-            Url::parse(choice.url().expose()).ok()
+            address_of(choice.url().expose())
         });
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(trust.client_config().as_ref().clone())
@@ -49,7 +51,9 @@ impl Http {
         }
         let client = builder.build().map_err(|error| {
             let message = format!("No HTTP client for these settings: {error}.");
-            Box::new(Finding::new("http-unusable", Cause::ConfigInvalid, message).pointer("/connection"))
+            Box::new(
+                Finding::new(format!("{plugin}/http-unusable"), Cause::ConfigInvalid, message).pointer("/connection"),
+            )
         })?;
         Ok(Http { client })
     }
@@ -102,11 +106,8 @@ impl<'a, P: Provider> HttpCx<'a, P> {
     pub async fn send(&self, url: Url, request: Request<Vec<u8>>, operation: Option<&str>) -> Result<Answer, Stop> {
         let (parts, body) = request.into_parts();
         let host = url.host_str().unwrap_or_default().to_owned();
-        // Names are judged as they resolve; an address that is given as such never is.
-        if let Ok(address) = host.trim_matches(['[', ']']).parse() {
-            permitted(address, self.cx.connection())
-                .map_err(|failure| Stop::from(failure.finding(self.cx.call.plugin, Vec::new())))?;
-        }
+        self.permitted(&url)
+            .map_err(|failure| failure.finding(self.cx.call.plugin, Vec::new()).subject("host", &host))?;
         let name = operation.map_or_else(|| format!("{} {host}", parts.method), str::to_owned);
         let mut phase = self.cx.call.begin(name);
         let started = Instant::now();
@@ -130,7 +131,17 @@ impl<'a, P: Provider> HttpCx<'a, P> {
             operation: operation.map(str::to_owned),
             plugin: self.cx.call.plugin,
             catalog: Arc::clone(&self.cx.session.catalog),
+            redactor: self.cx.session.redactor.clone(),
         })
+    }
+
+    /// Refuses what must not be contacted, and a proxy that cannot be used: the client would go
+    /// past it.
+    fn permitted(&self, url: &Url) -> Result<(), Box<PathFailure>> {
+        let (target, connection) = (Target::from_url(url)?, self.cx.connection());
+        proxy_for(&target, connection)?;
+        // Names are judged as they resolve; an address that is given as such never is.
+        target.host.parse().map_or(Ok(()), |address| permitted(address, connection))
     }
 
     /// Finds out which phase of the path failed.
@@ -186,26 +197,26 @@ pub struct RequestBuilder<'a, P: Provider> {
     url: Url,
     request: Request<Vec<u8>>,
     operation: Option<String>,
-    problem: Option<String>,
+    problem: Option<Box<Finding>>,
 }
 
 impl<P: Provider> RequestBuilder<'_, P> {
-    /// Adds a header.
+    /// Sets a header.
     pub fn header(mut self, name: &'static str, value: &str) -> Self {
-        self.put(HeaderName::from_static(name), value, false);
+        self.put(name, value, false);
         self
     }
 
-    /// Adds a header whose value is secret.
+    /// Sets a header whose value is secret.
     pub fn secret_header(mut self, name: &'static str, value: &Secret) -> Self {
-        self.put(HeaderName::from_static(name), value.expose(), true);
+        self.put(name, value.expose(), true);
         self
     }
 
     /// Authenticates with a bearer token (RFC 6750).
     pub fn bearer(mut self, token: &Secret) -> Self {
         let value = Secret::new(format!("Bearer {}", token.expose()));
-        self.put(AUTHORIZATION, value.expose(), true);
+        self.put(AUTHORIZATION.as_str(), value.expose(), true);
         self
     }
 
@@ -214,7 +225,7 @@ impl<P: Provider> RequestBuilder<'_, P> {
         use base64::Engine;
         let pair = Secret::new(format!("{user}:{}", password.expose()));
         let value = Secret::new(format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair.expose())));
-        self.put(AUTHORIZATION, value.expose(), true);
+        self.put(AUTHORIZATION.as_str(), value.expose(), true);
         self
     }
 
@@ -222,9 +233,11 @@ impl<P: Provider> RequestBuilder<'_, P> {
     pub fn json(mut self, body: &impl Serialize) -> Self {
         match serde_json::to_vec(body) {
             Ok(bytes) => *self.request.body_mut() = bytes,
-            Err(error) => self.problem = Some(error.to_string()),
+            Err(error) => {
+                self.refuse("request-invalid", Cause::PluginBadOutput, &format!("it has no JSON body ({error})"))
+            }
         }
-        self.put(CONTENT_TYPE, "application/json", false);
+        self.put(CONTENT_TYPE.as_str(), "application/json", false);
         self
     }
 
@@ -233,7 +246,7 @@ impl<P: Provider> RequestBuilder<'_, P> {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         form.extend_pairs(fields);
         *self.request.body_mut() = form.finish().into_bytes();
-        self.put(CONTENT_TYPE, "application/x-www-form-urlencoded", false);
+        self.put(CONTENT_TYPE.as_str(), "application/x-www-form-urlencoded", false);
         self
     }
 
@@ -248,26 +261,41 @@ impl<P: Provider> RequestBuilder<'_, P> {
     /// # Errors
     ///
     /// A finding that names the phase of the network path that failed; `credential.malformed` when
-    /// a header cannot carry the value it was given. An answer of whatever status is no error.
+    /// a header cannot carry the secret it was given, `config.invalid` when it is another value.
+    /// An answer of whatever status is no error.
     pub async fn send(self) -> Result<Answer, Stop> {
         if let Some(problem) = self.problem {
-            let finding = self.http.cx.finding("credential-unsendable", Cause::CredentialMalformed, problem);
-            return Err(finding.remedy("Take line breaks and control characters out of the stored value.").into());
+            return Err((*problem).into());
         }
         self.http.send(self.url, self.request, self.operation.as_deref()).await
     }
 
-    fn put(&mut self, name: HeaderName, value: &str, secret: bool) {
+    fn put(&mut self, name: &str, value: &str, secret: bool) {
+        let Ok(header) = HeaderName::from_bytes(name.as_bytes()) else {
+            return self.refuse("request-invalid", Cause::PluginBadOutput, &format!("`{name}` is no name of a header"));
+        };
         match HeaderValue::from_str(value) {
-            Ok(mut header) => {
-                header.set_sensitive(secret);
-                self.request.headers_mut().insert(name, header);
+            Ok(mut value) => {
+                value.set_sensitive(secret);
+                self.request.headers_mut().insert(header, value);
             }
             Err(_) => {
-                self.problem =
-                    Some(format!("The value for the header `{name}` holds characters that HTTP cannot carry."));
+                let (code, cause) = if secret {
+                    ("credential-unsendable", Cause::CredentialMalformed)
+                } else {
+                    ("header-unsendable", Cause::ConfigInvalid)
+                };
+                let why = format!("the value for the header `{header}` holds characters that HTTP cannot carry");
+                self.refuse(code, cause, &why);
             }
         }
+    }
+
+    /// Nothing will be sent. The first reason is the one to tell.
+    fn refuse(&mut self, code: &str, cause: Cause, why: &str) {
+        let finding = self.http.cx.finding(code, cause, format!("The request cannot be made: {why}."));
+        let finding = finding.remedy("Take line breaks and control characters out of the stored value.");
+        self.problem.get_or_insert_with(|| Box::new(finding));
     }
 }
 
@@ -282,6 +310,7 @@ pub struct Answer {
     operation: Option<String>,
     plugin: &'static str,
     catalog: Arc<Catalog>,
+    redactor: Redactor,
 }
 
 impl Answer {
@@ -325,17 +354,27 @@ impl Answer {
     ///
     /// `config.endpoint-wrong` when it is something else: a login page is no answer of an API.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Stop> {
-        serde_json::from_slice(&self.body)
-            .map_err(|error| self.unexpected(&format!("not the JSON it should be ({error})")).into())
+        serde_json::from_slice(&self.body).map_err(|error| {
+            let what = match error.classify() {
+                _ if self.body.len() >= BODY_LIMIT => "more than the 4 MiB that are read".to_owned(),
+                // What is said of a value may quote it, and it may be a token just issued.
+                Category::Data if !error.to_string().starts_with("missing field") => {
+                    format!("JSON that is not the expected one (at line {}, column {})", error.line(), error.column())
+                }
+                Category::Data => format!("JSON that is not the expected one ({error})"),
+                Category::Syntax | Category::Eof | Category::Io => format!("not the JSON it should be ({error})"),
+            };
+            self.unexpected(&what).into()
+        })
     }
 
-    /// A finding that something else than the provider's service answers here.
+    /// A finding that something else than the provider's service answers here. `what` completes
+    /// the sentence "HOST answers with …".
     pub fn unexpected(&self, what: &str) -> Finding {
-        let host = self.url.host_str().unwrap_or_default();
-        let message = format!("{host} answers with {what}.");
+        let message = format!("{} answers with {what}.", self.host());
         Finding::new(format!("{}/unexpected-answer", self.plugin), Cause::ConfigEndpointWrong, message)
             .confidence(Confidence::Likely)
-            .subject("host", host)
+            .subject("host", self.host())
             .evidence(self.evidence())
             .remedy("Correct the endpoint; a proxy or login page may stand before it.")
     }
@@ -345,87 +384,105 @@ impl Answer {
         self.recognised().unwrap_or_else(|| self.by_status())
     }
 
-    /// What went wrong, where the plugin's catalog knows it.
+    /// What went wrong, where the plugin's catalog knows it. When several of its rules hold, the
+    /// closest makes the finding, and the causes of the others are `also_possible`.
     pub fn recognised(&self) -> Option<Finding> {
-        let body = self.text();
-        let headers =
-            self.headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?))).collect();
-        let response =
-            Response { status: Some(self.status()), headers, body: &body, operation: self.operation.as_deref() };
-        Some(self.catalog.match_response(&response).first()?.finding().evidence(self.evidence()))
+        // Scrubbed first: a rule may quote a part of what it matched.
+        let body = self.redactor.scrub(&self.text());
+        let headers: Vec<(&str, String)> = self
+            .headers
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str(), self.redactor.scrub(value.to_str().ok()?))))
+            .collect();
+        let seen = Response {
+            status: Some(self.status()),
+            headers: headers.iter().map(|(name, value)| (*name, value.as_str())).collect(),
+            body: &body,
+            operation: self.operation.as_deref(),
+        };
+        Some(recognise(&self.catalog, &seen)?.evidence(self.evidence()))
     }
 
     /// What the status code means where nothing closer is known (RFC 9110, RFC 6585).
     fn by_status(&self) -> Finding {
-        let host = self.url.host_str().unwrap_or_default();
-        let status = self.status();
+        use Confidence::{Confirmed, Likely, Possible};
+        let (host, status) = (self.host(), self.status());
         let finding = |code: &str, cause, confidence, message: String| {
             Finding::new(format!("{}/{code}", self.plugin), cause, message).confidence(confidence)
         };
         let finding = match status {
             300..=399 => {
-                let to = self.header(LOCATION.as_str()).map(|to| clip(to, 120)).unwrap_or_default();
+                let to = self.header(LOCATION.as_str()).map(without_query).unwrap_or("elsewhere");
                 finding(
                     "redirected",
                     Cause::ConfigEndpointWrong,
-                    Confidence::Likely,
-                    format!("{host} redirects to {to}."),
+                    Likely,
+                    format!("{host} redirects to {to} ({status})."),
                 )
                 .remedy("Set the endpoint to the address that answers itself.")
             }
             401 => finding(
                 "unauthorized",
                 Cause::CredentialInvalid,
-                Confidence::Likely,
+                Likely,
                 format!("{host} does not accept the credential (401)."),
             )
-            .or_else(Cause::CredentialExpired, Confidence::Possible)
+            .or_else(Cause::CredentialExpired, Possible)
             .remedy("Check that the stored credential is the current one."),
             403 => finding(
                 "forbidden",
                 Cause::PermissionInsufficient,
-                Confidence::Possible,
+                Possible,
                 format!("{host} refuses the request (403) and gives no reason that is known."),
             )
-            .or_else(Cause::NetworkIpNotAllowed, Confidence::Possible)
-            .or_else(Cause::PermissionDeniedByPolicy, Confidence::Possible)
+            .or_else(Cause::NetworkIpNotAllowed, Possible)
+            .or_else(Cause::PermissionDeniedByPolicy, Possible)
             .remedy("Compare the permissions of the credential with what the operation needs."),
             404 | 410 => finding(
                 "not-found",
                 Cause::ResourceNotFound,
-                Confidence::Likely,
+                Likely,
                 format!("{host} knows no {} ({status}), or hides it from this credential.", self.url.path()),
             )
-            .or_else(Cause::ConfigEndpointWrong, Confidence::Possible),
-            407 => finding(
-                "proxy-auth",
-                Cause::NetworkProxy,
-                Confidence::Confirmed,
-                "The proxy wants credentials (407).".into(),
+            .or_else(Cause::ConfigEndpointWrong, Possible)
+            .remedy("Check the name in the settings, and that the credential may see it."),
+            407 => finding("proxy-auth", Cause::NetworkProxy, Confirmed, "The proxy wants credentials (407).".into())
+                .remedy("Give the proxy's user and password in `connection.proxy`, by reference."),
+            429 => finding(
+                "rate-limited",
+                Cause::ProviderRateLimited,
+                Confirmed,
+                format!("{host} throttles requests (429){}.", self.wait()),
             )
-            .remedy("Give the proxy's user and password in `connection.proxy`, by reference."),
-            429 => finding("rate-limited", Cause::ProviderRateLimited, Confidence::Confirmed, self.throttled(host)),
+            .remedy("Try again later, and look at who else uses the same credential."),
             500..=599 => finding(
                 "unavailable",
                 Cause::ProviderOutage,
-                Confidence::Likely,
-                format!("{host} cannot answer at the moment ({status})."),
+                Likely,
+                format!("{host} cannot answer at the moment ({status}){}.", self.wait()),
             )
             .remedy("Look at the provider's status page and try again later; this says nothing of the credential."),
             _ => finding(
                 "unexpected-status",
                 Cause::Undetermined,
-                Confidence::Possible,
-                format!("{host} answered with status {status}, which is not known here."),
+                Possible,
+                format!("{host} answers with status {status}, which is not known here."),
             ),
         };
         finding.subject("host", host).evidence(self.evidence())
     }
 
-    fn throttled(&self, host: &str) -> String {
-        match self.header("retry-after") {
-            Some(after) => format!("{host} throttles requests (429); it asks to wait {} s.", clip(after, 40)),
-            None => format!("{host} throttles requests (429)."),
+    fn host(&self) -> &str {
+        self.url.host_str().unwrap_or_default()
+    }
+
+    /// How long the provider asks to wait, as the end of a sentence: a number of seconds or a date.
+    fn wait(&self) -> String {
+        let Some(after) = self.header("retry-after").map(str::trim) else { return String::new() };
+        match (after.parse::<u32>(), httpdate::parse_http_date(after)) {
+            (Ok(seconds), _) => format!(" and asks to wait {seconds} s"),
+            (_, Ok(_)) => format!(" and asks to wait until {after}"),
+            _ => String::new(),
         }
     }
 
@@ -438,16 +495,26 @@ impl Answer {
         // Neither fails on an address that was contacted.
         let _ = url.set_password(None);
         let _ = url.set_username("");
-        let body = clean(&self.text(), EVIDENCE_LIMIT);
+        let body = shown(&self.text(), &self.redactor, LONGEST_TEXT);
         Evidence::Http {
             method: self.method.to_string(),
-            url: url.to_string(),
+            url: self.redactor.scrub(url.as_str()),
             status: Some(self.status()),
             headers: self.shown_headers(),
-            body: (!body.is_empty()).then_some(body),
+            body: Some(body).filter(|body| !body.is_empty() && !self.may_issue_a_credential()),
             request_id: self.request_id(),
             duration_ms: Some(self.duration_ms),
         }
+    }
+
+    /// Whether the body may hold a credential that nobody knows of yet: a good answer, not a page
+    /// for people, that speaks of such things.
+    fn may_issue_a_credential(&self) -> bool {
+        let text = self.text().to_ascii_lowercase();
+        let page = text.contains("<html") || text.contains("<!doctype html");
+        self.ok()
+            && !page
+            && ["token", "secret", "password", "credential", "private"].iter().any(|word| text.contains(word))
     }
 
     fn shown_headers(&self) -> Vec<Header> {
@@ -461,23 +528,35 @@ impl Answer {
             "www-authenticate",
             "proxy-authenticate",
         ];
+        // Some services hand out tokens in headers.
+        const CREDENTIALS: [&str; 10] =
+            ["token", "secret", "key", "cookie", "session", "password", "signature", "credential", "jwt", "csrf"];
+        let telling = |name: &str| {
+            KNOWN.contains(&name)
+                || (name.starts_with("x-")
+                    && !name.split('-').any(|word| CREDENTIALS.contains(&word.trim_end_matches('s'))))
+        };
         self.headers
             .iter()
-            .filter(|(name, _)| KNOWN.contains(&name.as_str()) || name.as_str().starts_with("x-"))
+            .filter(|(name, _)| telling(name.as_str()))
             .take(HEADERS_SHOWN)
-            .map(|(name, value)| Header {
-                name: name.as_str().to_owned(),
-                value: lineman_model::clean_line(&String::from_utf8_lossy(value.as_bytes()), 200),
+            .map(|(name, value)| {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                let value = if name == LOCATION { without_query(&value) } else { &value };
+                Header { name: name.as_str().to_owned(), value: shown(value, &self.redactor, LONGEST_HEADER) }
             })
             .collect()
     }
 
     /// The provider's own id of the request, under whichever name it gives it.
     fn request_id(&self) -> Option<String> {
-        let (_, value) = self.headers.iter().find(|(name, _)| {
-            let name = name.as_str();
-            name.contains("request") && name.contains("id")
-        })?;
-        Some(lineman_model::clean_line(value.to_str().ok()?, 120))
+        const ENDS: [&str; 4] = ["request-id", "requestid", "correlation-id", "trace-id"];
+        let (_, value) = self.headers.iter().find(|(name, _)| ENDS.iter().any(|end| name.as_str().ends_with(end)))?;
+        Some(shown(value.to_str().ok()?, &self.redactor, LONGEST_HEADER))
     }
+}
+
+/// An address up to its query, which may hold a credential.
+fn without_query(address: &str) -> &str {
+    address.split(['?', '#']).next().unwrap_or_default()
 }
