@@ -14,11 +14,6 @@ pub(crate) fn say(text: impl AsRef<str>) {
     let _ = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
 }
 
-/// Why a chore failed.
-pub(crate) fn complain(error: &anyhow::Error) {
-    let _ = writeln!(std::io::stderr().lock(), "error: {error:#}");
-}
-
 /// A step of the work that may take a while: a line that moves on a terminal, lines now and then
 /// elsewhere, gone when it is dropped.
 pub(crate) struct Step {

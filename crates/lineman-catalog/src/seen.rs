@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::LazyLock;
 
@@ -17,6 +18,9 @@ static STATED_STATUS: LazyLock<Option<Regex>> = LazyLock::new(|| {
     )
     .ok()
 });
+
+/// The password in an address: people paste what nobody could know to redact.
+static PASSWORD_IN_URL: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(://[^\s/:@]*):[^\s/@]+@").ok());
 
 /// What was seen of one failure, in the one form in which rules look at it.
 #[derive(Debug, Default)]
@@ -49,7 +53,7 @@ enum Place {
 impl Seen {
     /// A program's output.
     pub(crate) fn text(text: &str) -> Seen {
-        let text = collapse(&clean(text, LONGEST));
+        let text = collapse(&without_passwords(&clean(text, LONGEST)));
         Seen { flat: text.replace('\n', " "), text, prose: true, place: Place::From(1), ..Seen::default() }
     }
 
@@ -75,8 +79,8 @@ impl Seen {
 
     /// A JSON or XML document.
     pub(crate) fn document(document: Document) -> Seen {
-        let flat = document.lines.replace('\n', " ");
-        Seen { text: document.lines, flat, codes: document.codes, ..Seen::default() }
+        let text = without_passwords(&document.lines).into_owned();
+        Seen { flat: text.replace('\n', " "), text, codes: document.codes, ..Seen::default() }
     }
 
     /// Lets codes stand anywhere in the text: the fields of a log line hold prose.
@@ -158,6 +162,10 @@ impl Seen {
     }
 }
 
+fn without_passwords(text: &str) -> Cow<'_, str> {
+    PASSWORD_IN_URL.as_ref().map_or(Cow::Borrowed(text), |password| password.replace_all(text, "$1:…@"))
+}
+
 /// Single blanks within lines, none at their ends; the frames that programs draw around errors go.
 fn collapse(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -222,6 +230,18 @@ mod tests {
         check("error=blocked", "blocked", true);
         check("they are blocked now", "blocked", false);
         check("reply 10013", "10013", false);
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_repeated() {
+        let check = |seen: Seen| {
+            assert!(!seen.lines().contains("hunter2") && !seen.flat().contains("hunter2"), "{seen:?}");
+            assert!(seen.lines().contains("https://ci:…@git.example.com/o/r"), "{seen:?}");
+        };
+        let text = "unable to access 'https://ci:hunter2@git.example.com/o/r'";
+        check(Seen::text(text));
+        let body = serde_json::json!({ "message": text }).to_string();
+        check(Seen::response(&Response { body: &body, ..Response::default() }, &[]));
     }
 
     #[test]

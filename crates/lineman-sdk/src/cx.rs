@@ -217,7 +217,8 @@ impl<P: Provider> Cx<P> {
         // A little before the check's own deadline, so that the walk names the phase that spent it.
         let usual = Limits::default();
         let limits = Limits { total: usual.total.min(left.mul_f64(0.9)), ..usual };
-        let walk = lineman_net::walk(target, self.connection(), &limits).await;
+        // Boxed, like what is awaited in `send`: a check may have many of these futures inside its own.
+        let walk = Box::pin(lineman_net::walk(target, self.connection(), &limits)).await;
         self.call.add_phases(walk.phases.iter().cloned());
         walk
     }

@@ -110,17 +110,13 @@ impl<'a, P: Provider> HttpCx<'a, P> {
         let name = operation.map_or_else(|| format!("{} {host}", parts.method), str::to_owned);
         let mut phase = self.cx.call.begin(name);
         let started = Instant::now();
-        let sent =
-            self.http.client.request(parts.method.clone(), url.clone()).headers(parts.headers).body(body).send().await;
-        let received = match sent {
-            Ok(response) => read(response).await,
-            Err(error) => Err(error),
-        };
+        let send = self.http.client.request(parts.method.clone(), url.clone()).headers(parts.headers).body(body).send();
+        let received = Box::pin(async { read(send.await?).await }).await;
         let (status, headers, body) = match received {
             Ok(received) => received,
             Err(error) => {
                 drop(phase);
-                return Err(self.diagnose(error, &url).await);
+                return Err(Box::pin(self.diagnose(error, &url)).await);
             }
         };
         phase.ok = status.is_success();

@@ -27,7 +27,7 @@ impl<T: Clone> Once<T> {
     /// The finding that making it ended with, now or before.
     pub async fn get(&self, make: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
         let kept = self.0.get_or_try_init(|| async {
-            match make.await {
+            match Box::pin(make).await {
                 Ok(made) => Ok(Ok(made)),
                 Err(stop) => match stop.finding() {
                     Some(finding) if !may_pass(&finding.cause) => Ok(Err(Box::new(finding.clone()))),

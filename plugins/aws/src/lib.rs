@@ -17,6 +17,8 @@ mod partition;
 mod permissions;
 mod query;
 mod reach;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -13,7 +13,6 @@ use lineman_sdk::prelude::*;
 
 use crate::Git;
 use crate::remote::{Remote, Transport};
-use crate::ssh::Conversation;
 
 /// The repository of an integration, once its address is known to be good.
 fn remote(cx: &Cx<Git>) -> Result<Remote, Stop> {
@@ -33,14 +32,4 @@ fn remote_over_ssh(cx: &Cx<Git>) -> Result<Remote, Stop> {
         Transport::Ssh => Ok(remote),
         _ => Err(Stop::not_applicable("the repository is reached over HTTP")),
     }
-}
-
-/// What a conversation came to, in the catalog's words or none.
-fn diagnose(cx: &Cx<Git>, remote: &Remote, conversation: &Conversation, operation: &str) -> Finding {
-    let finding = cx.recognise(&conversation.said, Some(operation)).unwrap_or_else(|| {
-        let message = format!("The connection to {} ended in a way that is not known here.", remote.host);
-        cx.finding("ssh-failed", Cause::Undetermined, message)
-            .remedy("Look at what was said; the same command by hand, with `ssh -vvv`, tells more.")
-    });
-    finding.subject("host", remote.address()).evidence(conversation.evidence(&remote.address()))
 }

@@ -8,7 +8,7 @@ use lineman_sdk::prelude::*;
 use lineman_sdk::{Answer, Url};
 
 use crate::remote::Remote;
-use crate::{Git, hosts, once};
+use crate::{Git, hosts};
 
 /// git follows redirects of the first request, too.
 const MOST_REDIRECTS: usize = 3;
@@ -33,20 +33,26 @@ impl Exchange {
 }
 
 /// The exchange that authentication and read access are judged by; one per run.
+///
+/// # Errors
+///
+/// What kept the server from judging: that may go better the next time.
 pub(crate) async fn read(cx: &Cx<Git>, remote: &Remote) -> Result<Arc<Exchange>, Stop> {
-    once(&cx.session().read_over_http, async {
-        let (known, anyone) = futures_util::future::join(advertisement(cx, remote, "git-upload-pack"), async {
+    let make = Box::pin(async {
+        let anyone = async {
             match cx.secrets().token {
-                Some(_) => {
-                    request(cx, remote, "git-upload-pack", false).await.is_ok_and(|exchange| exchange.answer.ok())
-                }
+                Some(_) => request(cx, remote, "git-upload-pack", false).await.is_ok_and(|other| other.answer.ok()),
                 None => false,
             }
-        })
-        .await;
-        Ok(Exchange { open: anyone, ..known? })
-    })
-    .await
+        };
+        let (known, open) = futures_util::future::join(advertisement(cx, remote, "git-upload-pack"), anyone).await;
+        let known = known?;
+        match known.answer.status() {
+            429 | 500.. => Err(known.answer.finding().into()),
+            _ => Ok(Arc::new(Exchange { open, ..known })),
+        }
+    });
+    cx.session().read_over_http.get(make).await
 }
 
 /// What a Git service announces to the credential.

@@ -146,6 +146,7 @@ pub(crate) enum Flaw {
     CarriageReturns,
     LeadingText,
     Indented,
+    BlankLines,
     NoFinalLineEnd,
     // Part of it is gone.
     TooLarge,

@@ -22,11 +22,10 @@ mod ssh;
 #[cfg(test)]
 mod tests;
 
-use std::future::Future;
 use std::sync::Arc;
 
-use lineman_sdk::Walk;
 use lineman_sdk::prelude::*;
+use lineman_sdk::{Once, Walk};
 use tokio::sync::OnceCell;
 
 use crate::remote::Remote;
@@ -83,27 +82,10 @@ struct Secrets {
 #[derive(Default)]
 struct Session {
     walk: OnceCell<Arc<Walk>>,
-    key: Once<ssh::StoredKey>,
-    client: Once<ssh::Client>,
-    read_over_ssh: Once<ssh::Conversation>,
-    read_over_http: Once<http::Exchange>,
-}
-
-/// Something that is tried once, whatever comes of it: a credential that was refused must not be
-/// sent again.
-type Once<T> = OnceCell<Result<Arc<T>, Box<Finding>>>;
-
-async fn once<T>(cell: &Once<T>, make: impl Future<Output = Result<T, Stop>>) -> Result<Arc<T>, Stop> {
-    // Boxed, since futures within futures outgrow the stack of a thread.
-    let made = cell.get_or_init(|| {
-        Box::pin(async {
-            make.await.map(Arc::new).map_err(|stop| {
-                let lost = || Finding::new("git/undetermined", Cause::Undetermined, "A step before this was not run.");
-                Box::new(stop.finding().cloned().unwrap_or_else(lost))
-            })
-        })
-    });
-    made.await.clone().map_err(|finding| (*finding).into())
+    key: Once<Arc<ssh::StoredKey>>,
+    client: Once<Arc<ssh::Client>>,
+    read_over_ssh: Once<Arc<ssh::Conversation>>,
+    read_over_http: Once<Arc<http::Exchange>>,
 }
 
 struct Git;

@@ -14,17 +14,18 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use lineman_sdk::prelude::*;
 use lineman_sdk::{ProgramOutput, Walk};
 use tempfile::TempDir;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::hosts;
 use crate::key::{self, Flaw, Key, OpenSsh, Refusal};
 use crate::remote::Remote;
-use crate::{Git, once, walk};
+use crate::{Git, walk};
 
 pub(crate) use conversation::Conversation;
 pub(crate) use trust::{Approvals, Judgement};
@@ -58,11 +59,11 @@ pub(crate) struct KeyFile {
 
 impl StoredKey {
     /// Reads and judges the key of an integration.
-    pub(crate) async fn of(cx: &Cx<Git>) -> Result<std::sync::Arc<StoredKey>, Stop> {
-        once(&cx.session().key, StoredKey::read(cx)).await
+    pub(crate) async fn of(cx: &Cx<Git>) -> Result<Arc<StoredKey>, Stop> {
+        cx.session().key.get(Box::pin(StoredKey::read(cx))).await
     }
 
-    async fn read(cx: &Cx<Git>) -> Result<StoredKey, Stop> {
+    async fn read(cx: &Cx<Git>) -> Result<Arc<StoredKey>, Stop> {
         let (text, pointer, file) = match (&cx.secrets().ssh_key, &cx.settings().ssh_key_file) {
             (Some(key), _) => (zeroize::Zeroizing::new(key.expose().as_bytes().to_vec()), "/secrets/ssh_key", None),
             (None, Some(path)) => {
@@ -91,13 +92,17 @@ impl StoredKey {
             verdict = judged(Some(version)).await;
         }
         let verdict = verdict.unwrap_or_else(|_| Err(Flaw::Unrecognised.into()));
-        Ok(StoredKey { verdict, pointer, file })
+        Ok(Arc::new(StoredKey { verdict, pointer, file }))
     }
 }
 
 fn read_key_file(cx: &Cx<Git>, path: &str) -> Result<(zeroize::Zeroizing<Vec<u8>>, KeyFile), Stop> {
     let unreadable = |error: std::io::Error| {
-        cx.finding("key-file-unreadable", Cause::CredentialMissing, format!("The key file cannot be read: {error}."))
+        let (code, cause) = match error.kind() {
+            std::io::ErrorKind::PermissionDenied => ("key-unreadable", Cause::SshKeyFilePermissions),
+            _ => ("key-file-missing", Cause::CredentialMissing),
+        };
+        cx.finding(code, cause, format!("The key file cannot be read: {error}."))
             .pointer("/settings/ssh_key_file")
             .evidence(Evidence::File { path: path.to_owned(), seen: error.to_string() })
             .remedy("Correct `ssh_key_file`, or let the user that runs Lineman read it.")
@@ -128,11 +133,12 @@ pub(crate) struct Client {
 impl Client {
     /// Writes what `ssh` needs into a private directory. A key that cannot be used is left out:
     /// the server's host key can be seen without one.
-    pub(crate) async fn of(cx: &Cx<Git>, remote: &Remote) -> Result<std::sync::Arc<Client>, Stop> {
-        once(&cx.session().client, Client::prepare(cx, remote)).await
+    pub(crate) async fn of(cx: &Cx<Git>, remote: &Remote) -> Result<Arc<Client>, Stop> {
+        // Boxed, as is all that runs inside something that runs once: nested futures outgrow a stack.
+        cx.session().client.get(Box::pin(Client::prepare(cx, remote))).await
     }
 
-    async fn prepare(cx: &Cx<Git>, remote: &Remote) -> Result<Client, Stop> {
+    async fn prepare(cx: &Cx<Git>, remote: &Remote) -> Result<Arc<Client>, Stop> {
         let failed = |error: std::io::Error| {
             let message = format!("The private directory cannot be written: {error}.");
             cx.finding("directory-unwritable", Cause::Undetermined, message)
@@ -167,7 +173,7 @@ impl Client {
         let user = remote.user.clone().or_else(|| hosts::find(&remote.host)?.user.clone());
         let config = config(directory.path(), &place, user.as_deref(), remote, key.as_deref(), &approvals);
         write(&directory.path().join("config"), config.as_bytes()).map_err(failed)?;
-        Ok(Client { approvals, directory, _tunnel: tunnel })
+        Ok(Arc::new(Client { approvals, directory, _tunnel: tunnel }))
     }
 
     /// The configuration file, for whoever runs `ssh`.
@@ -177,7 +183,25 @@ impl Client {
 
     /// Runs a command on the server with `ssh -v`, and listens.
     pub(crate) async fn run(&self, cx: &Cx<Git>, command: Option<&str>, input: &[u8]) -> Result<Conversation, Stop> {
-        let program = cx.program("ssh")?.arg("-v").arg("-T").arg("-F").arg(self.config()).arg(DESTINATION);
+        self.run_with(cx, &[], command, input).await
+    }
+
+    /// Whether the server lets the key in when it signs with SHA-1, which `ssh` does not do by
+    /// itself: neither side says that this is what they disagree on.
+    pub(crate) async fn takes_sha1(&self, cx: &Cx<Git>) -> Result<bool, Stop> {
+        let options = ["-oPubkeyAcceptedAlgorithms=ssh-rsa"];
+        Ok(self.run_with(cx, &options, Some("true"), b"").await?.authenticated)
+    }
+
+    async fn run_with(
+        &self,
+        cx: &Cx<Git>,
+        options: &[&str],
+        command: Option<&str>,
+        input: &[u8],
+    ) -> Result<Conversation, Stop> {
+        let program =
+            cx.program("ssh")?.arg("-v").arg("-T").args(options).arg("-F").arg(self.config()).arg(DESTINATION);
         let program = command.into_iter().fold(program, |program, command| program.arg(command));
         let ProgramOutput { status, stdout, stderr } = program.env("LC_ALL", "C").stdin(input).output().await?;
         Ok(Conversation::read(&stderr, stdout, status))
@@ -192,8 +216,19 @@ pub(crate) async fn advertisement(cx: &Cx<Git>, remote: &Remote, service: &str) 
 }
 
 /// The conversation that host key, authentication and read access are judged by; one per run.
-pub(crate) async fn read(cx: &Cx<Git>, remote: &Remote) -> Result<std::sync::Arc<Conversation>, Stop> {
-    once(&cx.session().read_over_ssh, advertisement(cx, remote, "git-upload-pack")).await
+///
+/// # Errors
+///
+/// What cut it off before the server had judged anything: that may go better the next time.
+pub(crate) async fn read(cx: &Cx<Git>, remote: &Remote) -> Result<Arc<Conversation>, Stop> {
+    let make = Box::pin(async {
+        let conversation = advertisement(cx, remote, "git-upload-pack").await?;
+        match conversation.is_decided() {
+            true => Ok(Arc::new(conversation)),
+            false => Err(conversation.finding(cx, remote, "ssh").into()),
+        }
+    });
+    cx.session().read_over_ssh.get(make).await
 }
 
 /// The first line that a server says, when it says one: `SSH-2.0-…` where it speaks SSH.
@@ -207,6 +242,9 @@ pub(crate) async fn greeting(walk: &Walk, remote: &Remote) -> std::io::Result<St
         (None, Some((host, port))) => TcpStream::connect((host.as_str(), port)).await?,
         (None, None) => return Err(closed()),
     };
+    // Both sides speak first (RFC 4253, section 4.2); a server of something else answers this, or
+    // hangs up.
+    stream.write_all(b"SSH-2.0-Lineman\r\n").await?;
     let mut line = Vec::new();
     // Byte by byte: it is short, and ends at the line end.
     while line.len() < LONGEST_GREETING && !line.ends_with(b"\n") {

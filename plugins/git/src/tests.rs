@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lineman_lab::api::{Response, Server as Web};
 use lineman_lab::keys::{self, Format, KeyPair, Kind};
-use lineman_lab::net::{Blackhole, Credentials, HangUp, Proxy, Reset, Silence};
+use lineman_lab::net::{Blackhole, ClosedPort, Credentials, HangUp, Proxy, Reset, Silence};
 use lineman_lab::repository::{Repository, Right};
 use lineman_lab::ssh::{Acceptance, Account, Options, Server};
 use lineman_lab::tls::{Authority, Certificate, Tls};
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use super::*;
 
 const REPOSITORY: &str = "team/app.git";
+const CHECKS: [&str; 8] = ["config", "ssh-key", "reach", "host-key", "auth", "read", "clone", "write"];
 const TOKEN: &str = "glpat-0123456789abcdef0123";
 
 fn program(name: &str) -> String {
@@ -72,7 +74,7 @@ fn reader(key: &KeyPair) -> Account {
 /// Runs all checks in order and tells each that is not a plain pass: `name: status code`.
 async fn run(harness: &Harness<Git>) -> Vec<String> {
     let mut said = Vec::new();
-    for check in ["config", "ssh-key", "reach", "host-key", "auth", "read", "clone", "write"] {
+    for check in CHECKS {
         let seen = harness.check(check).await;
         assert!(!leaks(harness, &seen), "{check} shows a secret: {seen:?}");
         let codes: Vec<&str> = seen.findings.iter().map(|finding| finding.code.trim_start_matches("git/")).collect();
@@ -85,6 +87,20 @@ async fn run(harness: &Harness<Git>) -> Vec<String> {
         }
     }
     said
+}
+
+/// Everything before a check passes or does not apply, and the check fails with a cause.
+async fn fails_at(harness: &Harness<Git>, expect: &(&str, Cause)) {
+    for check in CHECKS {
+        let seen = harness.check(check).await;
+        assert!(!leaks(harness, &seen), "{check} shows a secret: {seen:?}");
+        if check == expect.0 {
+            assert_eq!((seen.status, seen.cause()), (Status::Fail, Some(&expect.1)), "{check}: {seen:?}");
+            return;
+        }
+        assert!(matches!(seen.status, Status::Pass | Status::Skip), "{check}: {seen:?}");
+    }
+    panic!("there is no check {}", expect.0);
 }
 
 fn leaks(harness: &Harness<Git>, seen: &Seen) -> bool {
@@ -200,15 +216,7 @@ async fn refusals_over_ssh_have_their_causes() {
         let mut all = json!({ "url": server.url(repository), "known_hosts_file": known_hosts });
         all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
         let harness = place.harness(all).secret("ssh_key", &key.private);
-        for check in ["config", "ssh-key", "reach", "host-key", "auth", "read", "clone", "write"] {
-            let seen = harness.check(check).await;
-            if check == expect.0 {
-                assert_eq!(seen.cause(), Some(&expect.1), "{check}: {seen:?}");
-                assert_eq!(seen.status, Status::Fail, "{check}: {seen:?}");
-                return;
-            }
-            assert!(matches!(seen.status, Status::Pass | Status::Skip), "{check}: {seen:?}");
-        }
+        fails_at(&harness, &expect).await;
     };
     let account = |options: Options, key: &KeyPair| options.account(reader(key));
     let named = |flavour: &'static str| {
@@ -225,8 +233,13 @@ async fn refusals_over_ssh_have_their_causes() {
     )
     .await;
     check(Kind::Ed25519, REPOSITORY, json!({ "ref": "gone" }), &account, ("read", Cause::ResourceNotFound)).await;
-    for flavour in ["github", "gitlab", "gitolite", "git-shell"] {
-        check(Kind::Ed25519, "team/gone.git", json!({}), &named(flavour), ("read", Cause::RepoNoAccess)).await;
+    for (flavour, cause) in [
+        ("github", Cause::RepoNoAccess),
+        ("gitlab", Cause::RepoNoAccess),
+        ("gitolite", Cause::RepoNoAccess),
+        ("git-shell", Cause::ConfigInvalid),
+    ] {
+        check(Kind::Ed25519, "team/gone.git", json!({}), &named(flavour), ("read", cause)).await;
     }
     for flavour in ["github", "gitlab", "gitolite"] {
         check(
@@ -243,20 +256,20 @@ async fn refusals_over_ssh_have_their_causes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_answers_in_the_place_of_ssh_is_told() {
     let (place, key) = (Place::new(), key());
-    let check = async |address: std::net::SocketAddr, expect: &str| {
+    let check = async |address: std::net::SocketAddr, expect: Cause| {
         let settings = json!({ "url": format!("ssh://git@{address}/{REPOSITORY}") });
         let harness = place.harness(settings).secret("ssh_key", &key.private).with(|integration| {
             integration.connection.timeout_ms = Some(1500);
         });
-        let harness = harness.deadline(std::time::Duration::from_secs(2));
-        assert_eq!(run(&harness).await, [expect], "{address}");
+        let seen = harness.deadline(std::time::Duration::from_secs(2)).check("reach").await;
+        assert_eq!((seen.status, seen.cause()), (Status::Fail, Some(&expect)), "{address}: {seen:?}");
     };
-    let web = http::Server::start(&place.root(), Tls::Off, []).unwrap();
-    check(lineman_lab::net::ClosedPort::new().unwrap().address(), "reach: fail tcp-refused").await;
-    check(Blackhole::new(Silence::Accepting).unwrap().address(), "reach: fail ssh-silent").await;
-    check(Reset::new(HangUp::AtOnce).unwrap().address(), "reach: fail ssh-cut-off").await;
-    // An HTTP server waits for a request, like one that has nothing to say.
-    check(web.address(), "reach: fail ssh-silent").await;
+    let web = Web::http(|_| Response::new(200)).unwrap();
+    check(ClosedPort::new().unwrap().address(), Cause::NetworkRefused).await;
+    check(Blackhole::new(Silence::Accepting).unwrap().address(), Cause::NetworkTimeout).await;
+    check(Reset::new(HangUp::AtOnce).unwrap().address(), Cause::NetworkReset).await;
+    // It waits for a request, like one that has nothing to say.
+    check(web.address(), Cause::NetworkTimeout).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -290,9 +303,9 @@ async fn key_files_are_read_where_ssh_reads_them() {
     let settings = json!({ "url": server.url(REPOSITORY), "known_hosts_file": known_hosts, "ssh_key_file": file });
     assert_eq!(run(&place.harness(settings.clone())).await, ["write: skip"]);
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
-    assert_eq!(run(&place.harness(settings.clone())).await, ["ssh-key: fail key-file-open"]);
+    assert_eq!(run(&place.harness(settings.clone())).await, ["ssh-key: fail key-too-open"]);
     fs::remove_file(&file).unwrap();
-    assert_eq!(run(&place.harness(settings)).await, ["ssh-key: fail key-file-unreadable"]);
+    assert_eq!(run(&place.harness(settings)).await, ["ssh-key: fail key-file-missing"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -338,14 +351,7 @@ async fn refusals_over_http_have_their_causes() {
         if let Some(token) = token {
             harness = harness.secret("token", token);
         }
-        for check in ["config", "reach", "auth", "read", "clone", "write"] {
-            let seen = harness.check(check).await;
-            if check == expect.0 {
-                assert_eq!((seen.status, seen.cause()), (Status::Fail, Some(&expect.1)), "{all}: {seen:?}");
-                return;
-            }
-            assert!(matches!(seen.status, Status::Pass | Status::Skip), "{all} {check}: {seen:?}");
-        }
+        fails_at(&harness, &expect).await;
     };
     check(json!({}), None, ("auth", Cause::CredentialMissing)).await;
     check(json!({}), Some("wrong"), ("auth", Cause::CredentialInvalid)).await;

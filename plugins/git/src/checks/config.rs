@@ -73,7 +73,7 @@ fn over_http(cx: &Cx<Git>, remote: &Remote) -> Outcome {
         if cx.settings().access == Access::Write {
             return Err(cx
                 .finding(
-                    "token-missing",
+                    "no-credential-given",
                     Cause::CredentialMissing,
                     "Pushing over HTTP needs a token, and none is given.",
                 )

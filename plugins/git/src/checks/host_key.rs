@@ -2,7 +2,7 @@
 
 use lineman_sdk::prelude::*;
 
-use super::{diagnose, remote_over_ssh};
+use super::remote_over_ssh;
 use crate::remote::Remote;
 use crate::ssh::{self, Client, Conversation, Judgement};
 use crate::{Git, hosts};
@@ -17,7 +17,7 @@ pub(crate) async fn check(cx: Cx<Git>) -> Outcome {
         return Ok(());
     }
     let Some((algorithm, print)) = &conversation.host_key else {
-        return Err(diagnose(&cx, &remote, &conversation, "ssh").into());
+        return Err(conversation.finding(&cx, &remote, "ssh").into());
     };
     Err(judged(&cx, &remote, &conversation, algorithm, print, client.approvals.judge(print)).into())
 }

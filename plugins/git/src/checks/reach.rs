@@ -67,7 +67,7 @@ async fn speaks_ssh(cx: &Cx<Git>, remote: &Remote, walk: &Walk) -> Outcome {
         Ok(line) => {
             let lines = vec![line.chars().take(120).collect()];
             cx.finding(
-                "not-ssh",
+                "not-an-ssh-server",
                 Cause::ConfigEndpointWrong,
                 format!("What answers at {address} does not speak SSH."),
             )
@@ -85,7 +85,7 @@ async fn speaks_ssh(cx: &Cx<Git>, remote: &Remote, walk: &Walk) -> Outcome {
             .remedy("Look for a firewall or balancer that accepts connections in the server's place."),
         Err(Some(error)) => cx
             .finding(
-                "ssh-cut-off",
+                "ssh-closed",
                 Cause::NetworkReset,
                 format!("{address} accepts the connection and closes it at once: {error}."),
             )

@@ -2,7 +2,7 @@
 
 use lineman_sdk::prelude::*;
 
-use super::{diagnose, remote};
+use super::remote;
 use crate::pkt::{self, Advertisement, Unreadable};
 use crate::remote::{Remote, Transport};
 use crate::ssh::{self, Client, Conversation};
@@ -71,7 +71,7 @@ pub(super) fn over_ssh(
             not_git(cx, remote).evidence(Evidence::Ssh { address, lines, exit_status })
         }
         Unreadable::Refused(said) => refused(cx, remote, service, &said),
-        Unreadable::Short => diagnose(cx, remote, conversation, service),
+        Unreadable::Short => conversation.finding(cx, remote, service),
     }))
 }
 
@@ -167,7 +167,7 @@ fn reference(cx: &Cx<Git>, remote: &Remote, advertisement: &Advertisement) -> Ou
     let seen =
         if branches.is_empty() { "no branches".to_owned() } else { format!("branches: {}", branches.join(", ")) };
     Err(cx
-        .finding("ref-missing", Cause::ResourceNotFound, format!("{repository} has no branch or tag `{name}`."))
+        .finding("branch-not-found", Cause::ResourceNotFound, format!("{repository} has no branch or tag `{name}`."))
         .pointer("/settings/ref")
         .evidence(Evidence::log("git-upload-pack", &seen))
         .remedy("Correct `ref`, or create the branch.")

@@ -32,7 +32,7 @@ fn permissions(cx: &Cx<Git>, file: &KeyFile) -> Outcome {
     let mode = format!("{:04o}", file.mode);
     Err(cx
         .finding(
-            "key-file-open",
+            "key-too-open",
             Cause::SshKeyFilePermissions,
             format!("Others may read the key file (mode {mode}), so `ssh` refuses it."),
         )
@@ -200,6 +200,9 @@ fn words(flaw: &Flaw) -> Words {
         Flaw::LeadingText => words("key-leading-text", SshKeyFormat, "Other text stands before the key.", PASTE_AGAIN),
         Flaw::Indented => {
             words("key-indented", SshKeyFormat, "White space stands around the lines of the key.", PASTE_AGAIN)
+        }
+        Flaw::BlankLines => {
+            words("key-blank-lines", SshKeyFormat, "Blank lines stand between the lines of the key.", PASTE_AGAIN)
         }
         Flaw::NoFinalLineEnd => words(
             "key-no-final-line-end",

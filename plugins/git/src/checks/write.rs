@@ -24,7 +24,11 @@ pub(crate) async fn check(cx: Cx<Git>) -> Outcome {
             read::over_http(&cx, &remote, &exchange, SERVICE)
         }
     };
-    if let Err(finding) = advertised {
+    if let Err(mut finding) = advertised {
+        // The repository was read a moment ago: it is there, and seen.
+        if finding.cause == Cause::RepoNoAccess {
+            finding.cause = Cause::PermissionInsufficient;
+        }
         return Err((*finding).into());
     }
     cx.not_proved(

@@ -43,52 +43,67 @@ pub(super) struct Pem {
     pub(super) content: Zeroizing<Vec<u8>>,
 }
 
-/// The first block with a private key's label that OpenSSL's PEM reader finds.
+/// The first block with a private key's label that OpenSSL's PEM reader finds (`PEM_read_bio`).
 pub(super) fn pem(text: &[u8]) -> Option<Pem> {
     // OpenSSL 3 passes over a byte order mark.
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let mut lines = text.split_inclusive(|byte| *byte == b'\n').flat_map(|line| line.chunks(PEM_LINE)).map(trim_end);
     loop {
         let label = label(lines.find(|line| label(line, b"-----BEGIN ").is_some())?, b"-----BEGIN ")?;
-        let block = block(&mut lines, label)?;
-        if block.label.ends_with("PRIVATE KEY") {
-            return Some(block);
+        let (header, body) = block(&mut lines, &label)?;
+        if label.ends_with("PRIVATE KEY") {
+            return Some(Pem { encryption: encryption(&header)?, content: base64(&body)?, label });
         }
     }
 }
 
-fn block<'a>(lines: &mut impl Iterator<Item = &'a [u8]>, label_text: String) -> Option<Pem> {
-    let mut encryption = None;
-    let mut encrypted = false;
-    let mut in_header = false;
-    let mut body = Zeroizing::new(Vec::new());
-    for (index, line) in lines.enumerate() {
-        if line.starts_with(b"-----END ") {
-            if label(line, b"-----END ")? != label_text {
+type Bytes = Zeroizing<Vec<u8>>;
+
+/// Header and body of a block. An empty line ends the header, whatever stood before it; where
+/// there is none, and no line had a colon, all of it is the body.
+fn block<'a>(lines: &mut impl Iterator<Item = &'a [u8]>, label_text: &str) -> Option<(Bytes, Bytes)> {
+    let (mut header, mut body) = (Bytes::default(), Bytes::default());
+    let (mut has_colon, mut after_header, mut last) = (false, false, false);
+    for line in lines {
+        if line.is_empty() {
+            if after_header {
                 return None;
             }
-            let content = base64(&body)?;
-            return (encrypted == encryption.is_some()).then_some(Pem { label: label_text, encryption, content });
-        }
-        if index == 0 && line.contains(&b':') {
-            in_header = true;
-        }
-        if !in_header {
-            body.extend_from_slice(line);
-            continue;
-        }
-        let text = String::from_utf8_lossy(line);
-        match text.split_once(':') {
-            Some(("Proc-Type", value)) => encrypted = value.contains("ENCRYPTED"),
-            Some(("DEK-Info", value)) => {
-                let (cipher, iv) = value.split_once(',')?;
-                encryption = Some((cipher.trim().to_owned(), iv.trim().to_owned()));
+            after_header = true;
+        } else if line.starts_with(b"-----END ") {
+            let whole = label(line, b"-----END ")? == label_text;
+            return whole.then(|| match after_header || has_colon {
+                true => (header, body),
+                false => (Bytes::default(), header),
+            });
+        } else if after_header {
+            // After a header, lines are full but for the last.
+            if last || line.len() > 64 {
+                return None;
             }
-            _ if text.trim().is_empty() => in_header = false,
-            _ => {}
+            last = line.len() < 64;
+            body.extend_from_slice(line);
+        } else {
+            has_colon |= header.is_empty() && line.contains(&b':');
+            header.extend_from_slice(line);
+            header.push(b'\n');
         }
     }
     None
+}
+
+/// What a header says of encryption: nothing, or exactly these two fields (`PEM_get_EVP_CIPHER_INFO`).
+fn encryption(header: &[u8]) -> Option<Option<(String, String)>> {
+    // OpenSSL does not look at a shorter one.
+    if header.len() <= 10 {
+        return Some(None);
+    }
+    let text = std::str::from_utf8(header).ok()?;
+    let (process, rest) = text.strip_prefix("Proc-Type:")?.split_once('\n')?;
+    let kind = process.trim_start_matches([' ', '\t']).strip_prefix("4,")?.trim_start_matches([' ', '\t']);
+    kind.strip_prefix("ENCRYPTED").filter(|end| end.trim().is_empty())?;
+    let (cipher, iv) = rest.strip_prefix("DEK-Info:")?.trim().split_once(',')?;
+    Some(Some((cipher.trim().to_owned(), iv.to_owned())))
 }
 
 fn label(line: &[u8], marker: &[u8]) -> Option<String> {

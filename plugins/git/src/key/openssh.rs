@@ -8,7 +8,7 @@ use ssh_key::public::{EcdsaPublicKey, KeyData};
 use ssh_key::{Cipher, Kdf, PublicKey};
 use zeroize::Zeroizing;
 
-use super::{Container, Flaw, Parsed, rsa_bits};
+use super::{Container, Flaw, Parsed, pem, rsa_bits};
 
 const MAGIC: &[u8] = b"openssh-key-v1\0";
 /// Each round of bcrypt costs about five milliseconds; `ssh-keygen -a 100` is the usual strong choice.
@@ -88,8 +88,11 @@ fn parts(blob: &[u8], mut private: &[u8]) -> Result<(String, u32, String), Flaw>
             if text(&mut private)? != curve || string(&mut private)? != key.as_sec1_bytes() {
                 return Err(Flaw::Corrupt);
             }
-            string(&mut private)?;
-            match key {
+            let scalar = string(&mut private)?;
+            if scalar.len() > key.as_sec1_bytes().len() / 2 + 1 {
+                return Err(Flaw::Corrupt);
+            }
+            match pem::on_curve(key.as_sec1_bytes())? {
                 EcdsaPublicKey::NistP256(_) => 256,
                 EcdsaPublicKey::NistP384(_) => 384,
                 EcdsaPublicKey::NistP521(_) => 521,

@@ -110,10 +110,21 @@ fn ec(container: Container, der: &[u8], outer: Option<ObjectIdentifier>) -> Resu
     let known = CURVES.iter().find(|(oid, _, _)| *oid == curve);
     let (_, algorithm, bits) = known.ok_or_else(|| Flaw::Unsupported(format!("elliptic curve {curve}")))?;
     let public = match key.public_key {
-        Some(point) => Some(KeyData::Ecdsa(EcdsaPublicKey::from_sec1_bytes(point).map_err(|_| Flaw::Corrupt)?).into()),
+        Some(point) => Some(KeyData::Ecdsa(on_curve(point)?).into()),
         None => None,
     };
     Ok(Parsed { container, algorithm: (*algorithm).to_owned(), bits: *bits, public, opened: None })
+}
+
+/// A public point, once it lies on its curve.
+pub(super) fn on_curve(point: &[u8]) -> Result<EcdsaPublicKey, Flaw> {
+    let key = EcdsaPublicKey::from_sec1_bytes(point).map_err(|_| Flaw::Corrupt)?;
+    let lies = match key {
+        EcdsaPublicKey::NistP256(_) => p256::PublicKey::from_sec1_bytes(point).is_ok(),
+        EcdsaPublicKey::NistP384(_) => p384::PublicKey::from_sec1_bytes(point).is_ok(),
+        EcdsaPublicKey::NistP521(_) => p521::PublicKey::from_sec1_bytes(point).is_ok(),
+    };
+    if lies { Ok(key) } else { Err(Flaw::Corrupt) }
 }
 
 /// PKCS#8's own encryption.

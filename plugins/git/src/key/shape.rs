@@ -134,7 +134,28 @@ fn lines(text: &str, undone: &mut Vec<Flaw>) -> Zeroizing<String> {
         let end = if text.ends_with('\n') { "\n" } else { "" };
         text = Zeroizing::new(format!("{}{end}", trimmed.join("\n")));
     }
+    if let Some(packed) = without_blank_lines(&text) {
+        undone.push(Flaw::BlankLines);
+        text = packed;
+    }
     text
+}
+
+/// The text without blank lines in the block, where there are any beside the one that ends the
+/// header of an encrypted key.
+fn without_blank_lines(text: &str) -> Option<Zeroizing<String>> {
+    let (before, label, body, after) = block(text)?;
+    let mut packed = Zeroizing::new(String::new());
+    let mut last = "";
+    for line in body.split_inclusive('\n') {
+        // The first line end is that of the header line.
+        if line != "\n" || packed.is_empty() || last.starts_with("DEK-Info:") {
+            packed.push_str(line);
+            last = line;
+        }
+    }
+    let repaired = format!("{before}-----BEGIN {label}-----{}-----END {label}-----{after}", packed.as_str());
+    (packed.as_str() != body).then(|| Zeroizing::new(repaired))
 }
 
 /// Text before the first private key block, its label, its body, text from its footer's end on.

@@ -124,6 +124,7 @@ fn every_kind_of_key_is_read() {
 #[test]
 fn every_damage_has_its_name_and_the_key_behind_it_is_told() {
     type Damage = fn(&str) -> Vec<u8>;
+    type Case = (&'static str, Damage, (Option<Flaw>, Option<Flaw>));
     let check = |name: &str, damage: Damage, openssh: Option<Flaw>, pem: Option<Flaw>| {
         for (kind, (text, public), expect) in [("OpenSSH", &*ED25519, &openssh), ("PEM", &*RSA_PEM, &pem)] {
             let name = format!("{name}, {kind}");
@@ -146,7 +147,7 @@ fn every_damage_has_its_name_and_the_key_behind_it_is_told() {
     };
     let both = |flaw: Flaw| (Some(flaw.clone()), Some(flaw));
     let strict = |flaw: Flaw| (Some(flaw), None);
-    let cases: Vec<(&str, Damage, (Option<Flaw>, Option<Flaw>))> = vec![
+    let cases: Vec<Case> = vec![
         ("CRLF", |key| key.replace('\n', "\r\n").into(), strict(Flaw::CarriageReturns)),
         ("old Macintosh line ends", |key| key.replace('\n', "\r").into(), both(Flaw::CarriageReturns)),
         ("no final newline", |key| key.trim_end().into(), strict(Flaw::NoFinalLineEnd)),
@@ -161,6 +162,7 @@ fn every_damage_has_its_name_and_the_key_behind_it_is_told() {
             both(Flaw::Indented),
         ),
         ("body indented", |key| key.replace("\n", "\n ").replace("\n -----END", "\n-----END").into(), (None, None)),
+        ("blank lines between", |key| key.replace('\n', "\n\n").into(), (None, Some(Flaw::BlankLines))),
         ("trailing spaces", |key| key.replace('\n', "  \n").into(), strict(Flaw::Indented)),
         ("blank line before", |key| format!("\n{key}").into(), strict(Flaw::Indented)),
         ("text before", |key| format!("the key:\n{key}").into(), strict(Flaw::LeadingText)),
@@ -188,9 +190,16 @@ fn every_damage_has_its_name_and_the_key_behind_it_is_told() {
 #[test]
 fn a_damaged_key_may_want_a_passphrase_too() {
     for (kind, (text, _)) in [("OpenSSH", &*SEALED), ("PEM", &*SEALED_PEM)] {
-        for damage in [|key: &str| key.trim_end().replace('\n', " "), |key: &str| key.replace('\n', "")] {
+        type Damage = (Flaw, fn(&str) -> String);
+        let damages: [Damage; 4] = [
+            (Flaw::OneLine, |key| key.trim_end().replace('\n', " ")),
+            (Flaw::OneLine, |key| key.replace('\n', "")),
+            (Flaw::EscapedLineEnds, |key| key.replace('\n', "\\n")),
+            (Flaw::Indented, |key| key.replace('\n', "\n ")),
+        ];
+        for (flaw, damage) in damages {
             let refusal = verdict(kind, damage(text).as_bytes(), Some(PASSPHRASE)).err().unwrap();
-            assert_eq!(refusal.flaw, Flaw::OneLine, "{kind}");
+            assert_eq!(refusal.flaw, flaw, "{kind}");
             assert!(refusal.mended.unwrap().is_ok(), "{kind}");
             let refusal = verdict(kind, damage(text).as_bytes(), None).err().unwrap();
             let mended = refusal.mended.and_then(|mended| mended.err()).unwrap();

@@ -2,6 +2,9 @@
 
 use lineman_sdk::prelude::*;
 
+use crate::Git;
+use crate::remote::Remote;
+
 /// One connection, from the first word to the exit status.
 #[derive(Debug, Default)]
 pub(crate) struct Conversation {
@@ -16,6 +19,8 @@ pub(crate) struct Conversation {
     /// What the server lets one authenticate with.
     pub(crate) methods: Option<String>,
     pub(crate) authenticated: bool,
+    /// The key was accepted, and the server wants something else on top.
+    pub(crate) partial: bool,
     /// The key was not even offered: the server would have it sign with SHA-1 only.
     pub(crate) no_mutual_signature: bool,
     /// What `ssh` and the server wrote for people: banners, refusals, the service's errors.
@@ -33,6 +38,7 @@ impl Conversation {
             match line.strip_prefix("debug1: ") {
                 Some(debug) => conversation.hear(debug),
                 None if line.starts_with("Authenticated to ") => conversation.authenticated = true,
+                None if line.starts_with("Authenticated using ") => conversation.hear(line),
                 None if is_noise(line) => {}
                 None => said.push(line.trim_end()),
             }
@@ -54,9 +60,30 @@ impl Conversation {
             self.methods = Some(methods.to_owned());
         } else if line.contains("no mutual signature") {
             self.no_mutual_signature = true;
+        } else if line.contains("with partial success") {
+            self.partial = true;
         } else if line.starts_with("Authentication succeeded") {
             self.authenticated = true;
         }
+    }
+
+    /// Whether either side has judged the other.
+    pub(super) fn is_decided(&self) -> bool {
+        self.authenticated || self.no_mutual_signature || self.methods.is_some() || self.refuses_host()
+    }
+
+    fn refuses_host(&self) -> bool {
+        self.host_key.is_some() && !self.host_approved
+    }
+
+    /// What it came to, in the catalog's words or none.
+    pub(crate) fn finding(&self, cx: &Cx<Git>, remote: &Remote, operation: &str) -> Finding {
+        let finding = cx.recognise(&self.said, Some(operation)).unwrap_or_else(|| {
+            let message = format!("The connection to {} ended in a way that is not known here.", remote.host);
+            cx.finding("ssh-failed", Cause::Undetermined, message)
+                .remedy("Look at what was said; the same command by hand, with `ssh -vvv`, tells more.")
+        });
+        finding.subject("host", remote.address()).evidence(self.evidence(&remote.address()))
     }
 
     /// The conversation as evidence.
