@@ -13,14 +13,15 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use lineman_model::{IntegrationReport, Report, Status};
+use lineman_tests::target_dir;
 
 use crate::narration::{Step, say};
-use crate::release::{install, shown, target_dir};
+use crate::release::{install, shown};
 use stage::Stage;
 
 /// What can be said to the demo.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct Arguments {
     /// Keep the servers until Ctrl-C, to go on with `lineman` by hand
     #[arg(long)]
     keep: bool,
@@ -44,9 +45,9 @@ const PLANTED: [(&str, Option<&str>); 10] = [
 const MENDED: &str = "staging-aws";
 
 /// Runs the demo; an error when a verdict was not the planted one.
-pub(crate) fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let started = Instant::now();
-    let directory = target_dir()?.join("demo");
+    let directory = target_dir().join("demo");
     fs::create_dir_all(&directory)?;
     let healthy = PLANTED.iter().filter(|(_, cause)| cause.is_none()).count();
     let broken = PLANTED.len() - healthy;
@@ -75,7 +76,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     ));
     let lineman = shown(&demo.program);
     let configuration = shown(&demo.configuration());
-    if args.keep {
+    if arguments.keep {
         say("\nThe servers stay until Ctrl-C. Go on in another terminal, here:\n");
         say(format!("  {lineman} check --config {configuration} --verbose"));
         return wait();

@@ -1,7 +1,6 @@
 //! Lineman's own chores, run as `cargo xtask`.
 //!
-//! It knows how the project is built, tested, shown and laid out, and nothing of how Lineman finds
-//! a cause.
+//! It knows how the project is built, tested and laid out, and nothing of what Lineman does.
 
 mod bench;
 mod demo;
@@ -27,7 +26,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Chore {
     /// Show Lineman at work: ten integrations on loopback, seven of them broken, one mended
-    Demo(demo::Args),
+    Demo(demo::Arguments),
     /// Test everything the project promises, the end-to-end tests on real servers included
     Test(test::Arguments),
     /// Build and put program and plugins into place

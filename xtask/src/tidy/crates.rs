@@ -25,7 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lineman-misbehaving-*", &["lineman-abi", "lineman-sdk"]),
     ("lineman-lab", &["lineman-model"]),
     ("lineman-tests", &["lineman-lab", "lineman-model"]),
-    ("xtask", &["lineman-lab", "lineman-tests"]),
+    ("xtask", &["lineman-lab", "lineman-model", "lineman-tests"]),
 ];
 
 fn allowed(name: &str) -> Option<&'static [&'static str]> {
