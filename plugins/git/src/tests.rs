@@ -236,13 +236,8 @@ async fn refusals_over_ssh_have_their_causes() {
         |options: Options, key: &KeyPair| account(options, key).host_key(&key.private).unwrap().sha1_host_key();
     check(Kind::Rsa, REPOSITORY, json!({}), &sha1_host, ("host-key", Cause::SshAlgorithm)).await;
     check(Kind::Ed25519, REPOSITORY, json!({ "ref": "gone" }), &account, ("read", Cause::ResourceNotFound)).await;
-    for (flavour, cause) in [
-        ("github", Cause::RepoNoAccess),
-        ("gitlab", Cause::RepoNoAccess),
-        ("gitolite", Cause::RepoNoAccess),
-        ("git-shell", Cause::ConfigInvalid),
-    ] {
-        check(Kind::Ed25519, "team/gone.git", json!({}), &named(flavour), ("read", cause)).await;
+    for flavour in ["github", "gitlab", "gitolite", "git-shell"] {
+        check(Kind::Ed25519, "team/gone.git", json!({}), &named(flavour), ("read", Cause::RepoNoAccess)).await;
     }
     for flavour in ["github", "gitlab", "gitolite"] {
         check(
@@ -271,8 +266,7 @@ async fn what_answers_in_the_place_of_ssh_is_told() {
     check(ClosedPort::new().unwrap().address(), Cause::NetworkRefused).await;
     check(Blackhole::new(Silence::Accepting).unwrap().address(), Cause::NetworkTimeout).await;
     check(Reset::new(HangUp::AtOnce).unwrap().address(), Cause::NetworkReset).await;
-    // It waits for a request, like one that has nothing to say.
-    check(web.address(), Cause::NetworkTimeout).await;
+    check(web.address(), Cause::ConfigEndpointWrong).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -532,4 +526,17 @@ async fn simulated_refusals_of_forges_have_their_causes() {
     check("git/login-page", Fail, Cause::ConfigEndpointWrong).await;
     check("git/signin-203", Fail, Cause::CredentialInvalid).await;
     check("git/empty-reply", Unknown, Cause::NetworkReset).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_program_is_sent_where_no_credential_may_go() {
+    let (place, key) = (Place::new(), key());
+    for url in [format!("ssh://git@169.254.169.254/{REPOSITORY}"), format!("https://169.254.169.254/{REPOSITORY}")] {
+        let harness = place.harness(json!({ "url": url })).secret("ssh_key", &key.private).secret("token", TOKEN);
+        for check in ["reach", "host-key", "auth", "clone", "write"] {
+            let seen = harness.check(check).await;
+            let refused = seen.cause() == Some(&Cause::ConfigEndpointWrong);
+            assert!(refused || seen.status == Status::Skip, "{url} {check}: {seen:?}");
+        }
+    }
 }
