@@ -146,6 +146,8 @@ impl<'a, P: Provider> HttpCx<'a, P> {
 
     /// Finds out which phase of the path failed.
     async fn diagnose(&self, error: reqwest::Error, url: &Url) -> Stop {
+        // The address may hold a credential in its query, and the error says it.
+        let error = error.without_url();
         let seen = lineman_net::classify(&error);
         // The walk sees more than the client tells: the chain, every address, the proxy's answer.
         if (error.is_connect() || seen.is_none())
@@ -158,7 +160,7 @@ impl<'a, P: Provider> HttpCx<'a, P> {
         let finding = match seen {
             Some(failure) => failure.finding(self.cx.call.plugin, Vec::new()),
             None => {
-                let message = format!("The request to {host} failed: {}.", chain(&error.without_url()));
+                let message = format!("The request to {host} failed: {}.", chain(&error));
                 self.cx.finding("request-failed", Cause::Undetermined, message)
             }
         };
@@ -495,7 +497,7 @@ impl Answer {
         // Neither fails on an address that was contacted.
         let _ = url.set_password(None);
         let _ = url.set_username("");
-        let body = shown(&self.text(), &self.redactor, LONGEST_TEXT);
+        let body = self.shown(&self.text(), LONGEST_TEXT);
         Evidence::Http {
             method: self.method.to_string(),
             url: self.redactor.scrub(url.as_str()),
@@ -504,6 +506,14 @@ impl Answer {
             body: Some(body).filter(|body| !body.is_empty() && !self.may_issue_a_credential()),
             request_id: self.request_id(),
             duration_ms: Some(self.duration_ms),
+        }
+    }
+
+    /// A part of the answer, fit to show: servers echo the query too.
+    fn shown(&self, text: &str, longest: usize) -> String {
+        match self.url.query().filter(|query| !query.is_empty()) {
+            Some(query) => shown(&text.replace(&format!("?{query}"), "?…"), &self.redactor, longest),
+            None => shown(text, &self.redactor, longest),
         }
     }
 
@@ -543,7 +553,7 @@ impl Answer {
             .map(|(name, value)| {
                 let value = String::from_utf8_lossy(value.as_bytes());
                 let value = if name == LOCATION { without_query(&value) } else { &value };
-                Header { name: name.as_str().to_owned(), value: shown(value, &self.redactor, LONGEST_HEADER) }
+                Header { name: name.as_str().to_owned(), value: self.shown(value, LONGEST_HEADER) }
             })
             .collect()
     }
@@ -552,7 +562,7 @@ impl Answer {
     fn request_id(&self) -> Option<String> {
         const ENDS: [&str; 4] = ["request-id", "requestid", "correlation-id", "trace-id"];
         let (_, value) = self.headers.iter().find(|(name, _)| ENDS.iter().any(|end| name.as_str().ends_with(end)))?;
-        Some(shown(value.to_str().ok()?, &self.redactor, LONGEST_HEADER))
+        Some(self.shown(value.to_str().ok()?, LONGEST_HEADER))
     }
 }
 

@@ -44,7 +44,7 @@ impl<P: Provider> Plugin<P> {
         let id = about.id;
         let catalog = match Catalog::parse(id, about.catalog) {
             Ok(catalog) => catalog,
-            Err(error) => panic!("the catalog of plugin `{id}` is wrong: {error}"),
+            Err(error) => panic!("{error}"),
         };
         let prefix = |name: &str| if name.contains('/') { name.to_owned() } else { format!("{id}/{name}") };
         let mut checks = P::checks();
