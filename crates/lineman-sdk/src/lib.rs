@@ -103,7 +103,7 @@ pub mod testing;
 pub use cx::{Cx, HttpCx};
 pub use http::{Answer, RequestBuilder};
 pub use jiff::Timestamp;
-pub use lineman_model::{Secret, SecretMap};
+pub use lineman_model::{CaBundle, Connection, Integration, Proxy, Requirement, Secret, SecretMap};
 pub use lineman_net::{Limits, Protocol, Target, Walk};
 pub use once::Once;
 pub use outcome::{Outcome, Stop};

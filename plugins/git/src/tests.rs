@@ -280,7 +280,7 @@ async fn ssh_goes_through_the_proxy_with_its_password() {
     let check = async |url: String, expect: &[&str]| {
         let settings = json!({ "url": server.url(REPOSITORY), "known_hosts_file": known_hosts });
         let harness = place.harness(settings).secret("ssh_key", &key.private).with(|integration| {
-            integration.connection.proxies = vec![lineman_model_proxy(&url)];
+            integration.connection.proxies = vec![proxy_at(&url)];
         });
         assert_eq!(run(&harness).await, expect, "{url}");
     };
@@ -289,8 +289,8 @@ async fn ssh_goes_through_the_proxy_with_its_password() {
     check(format!("http://me:wrong@{}", proxy.address()), &["reach: fail proxy-auth-rejected"]).await;
 }
 
-fn lineman_model_proxy(url: &str) -> lineman_model::Proxy {
-    lineman_model::Proxy { scheme: "all".into(), url: Secret::new(url), chosen_by: "connection.proxy".into() }
+fn proxy_at(url: &str) -> lineman_sdk::Proxy {
+    lineman_sdk::Proxy { scheme: "all".into(), url: Secret::new(url), chosen_by: "connection.proxy".into() }
 }
 
 #[tokio::test(flavor = "multi_thread")]

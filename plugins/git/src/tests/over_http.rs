@@ -18,7 +18,7 @@ async fn a_token_walks_all_the_way_over_https() {
     let trusting = |harness: Harness<Git>, ca: &Path| {
         let file = ca.display().to_string();
         harness.with(|integration| {
-            integration.connection.ca = Some(lineman_model::CaBundle {
+            integration.connection.ca = Some(lineman_sdk::CaBundle {
                 file: Some(file),
                 directory: None,
                 chosen_by: "connection.ca_file".into(),
