@@ -1,7 +1,12 @@
 //! Lineman's own chores, run as `cargo xtask`.
 //!
-//! It knows how the project is built, tested and laid out, and nothing of what Lineman does.
+//! It knows how the project is built, tested, shown and laid out, and nothing of how Lineman finds
+//! a cause.
 
+mod bench;
+mod demo;
+mod narration;
+mod release;
 mod requirements;
 mod test;
 mod tidy;
@@ -21,6 +26,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
+    /// Show Lineman at work: ten integrations on loopback, seven of them broken, one mended
+    Demo(demo::Args),
     /// Test everything the project promises, the end-to-end tests on real servers included
     Test(test::Arguments),
     /// Build and put program and plugins into place
@@ -34,13 +41,17 @@ enum Chore {
     },
     /// Check what the compiler does not: arrows between crates, dependencies, names, lengths
     Tidy,
+    /// Measure Lineman beside what people would use in its place, and print the ratios
+    Bench,
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
+        Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Install { prefix, profile } => lineman_tests::build_and_install(&prefix, &profile),
         Chore::Tidy => tidy::run(),
+        Chore::Bench => bench::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::command::{self, Failed, LIMIT, Printed};
+use crate::command::{self, Failed, LIMIT, Printed, STDERR_LIMIT};
 use crate::config::{Configured, Environment, SecretRef, SecretSource};
 use crate::connection::proxy_for_all;
 use crate::source::reason;
@@ -207,7 +207,10 @@ fn complaint(failed: &Failed, subject: &Subject, redactor: &Redactor) -> Option<
         return None;
     }
     redactor.add(&subject.name, &Secret::new(String::from_utf8_lossy(&failed.stdout)));
-    Some(clip(&redactor.scrub(&String::from_utf8_lossy(&failed.stderr)), LOG_LIMIT))
+    let text = redactor.scrub(&String::from_utf8_lossy(&failed.stderr));
+    // The end may be the beginning of a secret, which is not known by half.
+    let cut = if failed.stderr.len() < STDERR_LIMIT { 0 } else { redactor.longest() };
+    Some(clip(&text, LOG_LIMIT.min(text.len().saturating_sub(cut))))
 }
 
 /// Follows one reference to its value.

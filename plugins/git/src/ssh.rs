@@ -19,7 +19,7 @@ use std::sync::Arc;
 use lineman_sdk::prelude::*;
 use lineman_sdk::{ProgramOutput, Walk};
 use tempfile::TempDir;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::hosts;
@@ -183,7 +183,25 @@ impl Client {
 
     /// Runs a command on the server with `ssh -v`, and listens.
     pub(crate) async fn run(&self, cx: &Cx<Git>, command: Option<&str>, input: &[u8]) -> Result<Conversation, Stop> {
-        let program = cx.program("ssh")?.arg("-v").arg("-T").arg("-F").arg(self.config()).arg(DESTINATION);
+        self.run_with(cx, &[], command, input).await
+    }
+
+    /// Whether the server lets the key in when it signs with SHA-1, which `ssh` does not do by
+    /// itself: neither side says that this is what they disagree on.
+    pub(crate) async fn takes_sha1(&self, cx: &Cx<Git>) -> Result<bool, Stop> {
+        let options = ["-oPubkeyAcceptedAlgorithms=ssh-rsa"];
+        Ok(self.run_with(cx, &options, Some("true"), b"").await?.authenticated)
+    }
+
+    async fn run_with(
+        &self,
+        cx: &Cx<Git>,
+        options: &[&str],
+        command: Option<&str>,
+        input: &[u8],
+    ) -> Result<Conversation, Stop> {
+        let program =
+            cx.program("ssh")?.arg("-v").arg("-T").args(options).arg("-F").arg(self.config()).arg(DESTINATION);
         let program = command.into_iter().fold(program, |program, command| program.arg(command));
         let ProgramOutput { status, stdout, stderr } = program.env("LC_ALL", "C").stdin(input).output().await?;
         Ok(Conversation::read(&stderr, stdout, status))
@@ -224,6 +242,9 @@ pub(crate) async fn greeting(walk: &Walk, remote: &Remote) -> std::io::Result<St
         (None, Some((host, port))) => TcpStream::connect((host.as_str(), port)).await?,
         (None, None) => return Err(closed()),
     };
+    // Both sides speak first (RFC 4253, section 4.2); a server of something else answers this, or
+    // hangs up.
+    stream.write_all(b"SSH-2.0-Lineman\r\n").await?;
     let mut line = Vec::new();
     // Byte by byte: it is short, and ends at the line end.
     while line.len() < LONGEST_GREETING && !line.ends_with(b"\n") {

@@ -9,7 +9,7 @@ use lineman_lab::net::{Blackhole, ClosedPort, Credentials, HangUp, Proxy, Reset,
 use lineman_lab::repository::{Repository, Right};
 use lineman_lab::ssh::{Acceptance, Account, Options, Server};
 use lineman_lab::tls::{Authority, Certificate, Tls};
-use lineman_lab::{http, ssh};
+use lineman_lab::{Fault, http, ssh};
 use lineman_sdk::testing::{Harness, Seen};
 use serde_json::{Value, json};
 
@@ -232,6 +232,9 @@ async fn refusals_over_ssh_have_their_causes() {
         ("auth", Cause::SshAlgorithm),
     )
     .await;
+    let sha1_host =
+        |options: Options, key: &KeyPair| account(options, key).host_key(&key.private).unwrap().sha1_host_key();
+    check(Kind::Rsa, REPOSITORY, json!({}), &sha1_host, ("host-key", Cause::SshAlgorithm)).await;
     check(Kind::Ed25519, REPOSITORY, json!({ "ref": "gone" }), &account, ("read", Cause::ResourceNotFound)).await;
     for (flavour, cause) in [
         ("github", Cause::RepoNoAccess),
@@ -413,4 +416,120 @@ async fn settings_that_do_not_fit_are_named() {
         .await;
     let print = "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU";
     check(json!({ "url": "git@host:a/b", "host_key_fingerprints": [print] }), &[key], &[]).await;
+}
+
+/// A reference advertisement of one branch.
+fn advertised() -> String {
+    let line = |text: &str| format!("{:04x}{text}", text.len() + 4);
+    let id = "1f7391f92b6a3792204e07e99f71f643cc35e7e1";
+    line("# service=git-upload-pack\n") + "0000" + &line(&format!("{id} refs/heads/main\0agent=git/2\n")) + "0000"
+}
+
+fn git_answer() -> Response {
+    Response::new(200).header("content-type", "application/x-git-upload-pack-advertisement").body(advertised())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn simulated_answers_over_http_are_told_apart() {
+    let place = Place::new();
+    type Answer = fn(&lineman_lab::Request) -> Response;
+    let check = async |answer: Answer, expect: &[&str]| {
+        let server = Web::http(move |request| answer(&request)).unwrap();
+        let settings = json!({ "url": format!("{}/{REPOSITORY}", server.url()) });
+        let harness = place.harness(settings).secret("token", TOKEN);
+        let mut said = Vec::new();
+        for check in ["auth", "read"] {
+            let seen = harness.check(check).await;
+            assert!(!leaks(&harness, &seen), "{seen:?}");
+            said.extend(seen.findings.iter().map(|finding| format!("{check} {} {}", seen.status, finding.cause)));
+            said.extend(seen.outcome.not_proved.iter().map(|what| format!("{check} not proved: {}", what.what)));
+        }
+        assert_eq!(said, expect);
+    };
+    let private: Answer = |request| match request.header("authorization") {
+        Some(_) => git_answer(),
+        None => Response::new(401),
+    };
+    check(private, &[]).await;
+    check(|_| git_answer(), &["auth not proved: that the token is good"]).await;
+    check(|_| Response::new(404), &["auth not proved: that the token is good", "read fail repo.no-access"]).await;
+    let page: Answer = |_| Response::new(200).header("content-type", "text/html").body("<h1>Sign in</h1>");
+    check(page, &["auth fail config.endpoint-wrong", "read fail config.endpoint-wrong"]).await;
+    check(|_| Response::new(503), &["auth unknown provider.outage", "read unknown provider.outage"]).await;
+    check(|_| Response::new(429), &["auth unknown provider.rate-limited", "read unknown provider.rate-limited"]).await;
+    let moved: Answer = |request| match (request.path().starts_with("/new/"), request.header("authorization")) {
+        (_, None) => Response::new(401),
+        (true, _) => git_answer(),
+        (false, _) => Response::new(301).header("location", format!("/new{}", request.target)),
+    };
+    check(moved, &["read warn config.endpoint-wrong"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_follows_no_redirect_to_another_host() {
+    let place = Place::new();
+    let thief = Web::http(|_| git_answer()).unwrap();
+    let elsewhere = thief.url().replace("127.0.0.1", "localhost");
+    let server =
+        Web::http(move |request| Response::new(302).header("location", format!("{elsewhere}{}", request.target)))
+            .unwrap();
+    let settings = json!({ "url": format!("{}/{REPOSITORY}", server.url()) });
+    let harness = place.harness(settings).secret("token", TOKEN);
+    assert_eq!(harness.check("auth").await.cause(), Some(&Cause::ConfigEndpointWrong));
+    assert!(thief.log().entries().is_empty());
+}
+
+/// The budget rests on this: what each check asks of the server, and that a retry asks again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_is_asked_again_and_a_rejection_is_not() {
+    let place = Place::new();
+    let reader = http::Account::token(TOKEN).everywhere(Right::Read);
+    let server = http::Server::start(&place.root(), Tls::Off, [reader]).unwrap();
+    let with_credential =
+        || server.log().entries().iter().filter(|request| request.header("authorization").is_some()).count();
+    let settings = json!({ "url": server.url(REPOSITORY) });
+    server.faults().next(Fault::named("git/service-unavailable").unwrap(), 2);
+    let harness = place.harness(settings.clone()).secret("token", TOKEN);
+    assert_eq!(harness.check("auth").await.status, Status::Unknown);
+    assert_eq!(harness.check("auth").await.status, Status::Pass);
+    assert_eq!(harness.check("read").await.status, Status::Pass);
+    assert_eq!(with_credential(), 2);
+
+    let harness = place.harness(settings).secret("token", "wrong");
+    for _ in 0..2 {
+        assert_eq!(harness.check("auth").await.cause(), Some(&Cause::CredentialInvalid));
+    }
+    assert_eq!(with_credential(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn simulated_refusals_of_forges_have_their_causes() {
+    let place = Place::new();
+    let reader = http::Account::token(TOKEN).everywhere(Right::Read);
+    let server = http::Server::start(&place.root(), Tls::Off, [reader]).unwrap();
+    let check = async |fault: &str, status: Status, cause: Cause| {
+        server.faults().clear();
+        server.faults().always(Fault::named(fault).unwrap());
+        let harness = place.harness(json!({ "url": server.url(REPOSITORY) })).secret("token", TOKEN);
+        let mut seen = harness.check("auth").await;
+        if seen.findings.is_empty() {
+            seen = harness.check("read").await;
+        }
+        assert_eq!((seen.status, seen.cause()), (status, Some(&cause)), "{fault}: {seen:?}");
+    };
+    use Status::{Fail, Unknown};
+    check("git/unauthorized", Fail, Cause::CredentialInvalid).await;
+    check("git/password-removed", Fail, Cause::CredentialInvalid).await;
+    check("git/forbidden", Fail, Cause::PermissionInsufficient).await;
+    check("git/not-found", Fail, Cause::RepoNoAccess).await;
+    check("git/sso-required", Fail, Cause::CredentialChallengeRequired).await;
+    check("git/ip-not-allowed", Fail, Cause::NetworkIpNotAllowed).await;
+    check("git/account-suspended", Fail, Cause::AccountSuspended).await;
+    check("git/rate-limited", Unknown, Cause::ProviderRateLimited).await;
+    check("git/service-unavailable", Unknown, Cause::ProviderOutage).await;
+    check("git/server-error", Unknown, Cause::ProviderOutage).await;
+    check("git/redirect-to-login", Fail, Cause::ConfigEndpointWrong).await;
+    check("git/login-page", Fail, Cause::ConfigEndpointWrong).await;
+    check("git/signin-203", Fail, Cause::CredentialInvalid).await;
+    check("git/empty-reply", Unknown, Cause::NetworkReset).await;
 }

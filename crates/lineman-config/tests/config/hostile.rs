@@ -71,6 +71,15 @@ fn no_bytes_make_the_loader_panic() {
 }
 
 #[test]
+fn an_endless_schema_comes_to_an_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("lineman.toml");
+    let text =
+        b"version = 1\nplugins.enable = [\"endless\"]\n[integration.x]\nprovider = \"endless\"\nsettings.a = \"b\"\n";
+    check(&path, text);
+}
+
+#[test]
 fn of_many_mistakes_the_first_are_shown() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("lineman.toml");

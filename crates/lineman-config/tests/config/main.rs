@@ -38,7 +38,9 @@ impl Installed for Machine {
 
 fn machine() -> Machine {
     let broken = described("broken", json!({ "type": "no type" }), json!({}));
-    let plugins = [acme(), forge(), described("unused", json!({}), json!({})), broken];
+    // A schema that never comes to an end.
+    let endless = described("endless", json!({ "anyOf": [{ "$ref": "#" }, { "$ref": "#" }] }), json!({}));
+    let plugins = [endless, acme(), forge(), described("unused", json!({}), json!({})), broken];
     let plugins = plugins.into_iter().map(|plugin| (plugin.id.clone(), plugin)).collect();
     Machine { plugins, asked: RefCell::default() }
 }

@@ -186,6 +186,18 @@ fn a_complaint_is_shown_without_the_secrets_that_it_repeats() {
 }
 
 #[test]
+fn a_complaint_that_is_cut_shows_no_part_of_a_secret() {
+    // Six hundred digits, over and over: the last that is kept of them is no whole secret.
+    let script = "s=$(seq -s '' 1 236); echo $s; for i in $(seq 200); do printf %s $s; done >&2; exit 1";
+    let secrets =
+        format!("secrets = {{ key_id = {{ env = \"ID\" }}, key = {{ command = [\"sh\", \"-c\", \"{script}\"] }} }}");
+    let setup = setup(&[("x", &secrets)], &[]);
+    let findings = run(&setup, &env(&[("ID", "id")]), PLENTY).remove("x").unwrap().unwrap_err();
+    let shown = serde_json::to_string(&findings).unwrap();
+    assert!(shown.contains("[redacted:key]") && !shown.contains("12345"), "{shown}");
+}
+
+#[test]
 fn one_integration_without_its_secrets_stops_no_other() {
     let good = "secrets = { key_id = { env = \"ID\" }, key = { env = \"ID\" } }";
     let bad = "secrets = { key_id = { env = \"NONE\" }, session = { file = \"none\" } }";

@@ -5,7 +5,7 @@ use lineman_sdk::prelude::*;
 
 use super::remote;
 use crate::remote::{Remote, Transport};
-use crate::ssh::{self, Conversation, StoredKey};
+use crate::ssh::{self, Client, Conversation, StoredKey};
 use crate::{Git, hosts, http};
 
 pub(crate) async fn check(cx: Cx<Git>) -> Outcome {
@@ -22,7 +22,7 @@ async fn over_ssh(cx: &Cx<Git>, remote: &Remote) -> Outcome {
         return Ok(());
     }
     let stored = StoredKey::of(cx).await?;
-    let mut finding = match refusal(cx, remote, &conversation) {
+    let mut finding = match refusal(cx, remote, &conversation).await? {
         Some(finding) => finding,
         None => conversation.finding(cx, remote, "ssh"),
     };
@@ -32,9 +32,6 @@ async fn over_ssh(cx: &Cx<Git>, remote: &Remote) -> Outcome {
         finding = finding.evidence(Evidence::config(stored.pointer, key.summary()));
         if let Some(line) = key.public_line() {
             finding = finding.remedy(format!("Register this public key with the host, where it is not: {line}"));
-        }
-        if key.algorithm == "ssh-rsa" {
-            finding = finding.or_else(Cause::SshAlgorithm, Confidence::Possible);
         }
         if let Some((title, url)) =
             hosts::find(&remote.host).and_then(|host| Some((&host.title, host.keys_url.as_ref()?)))
@@ -46,9 +43,11 @@ async fn over_ssh(cx: &Cx<Git>, remote: &Remote) -> Outcome {
 }
 
 /// What `ssh` knows and does not say in its refusal.
-fn refusal(cx: &Cx<Git>, remote: &Remote, conversation: &Conversation) -> Option<Finding> {
+async fn refusal(cx: &Cx<Git>, remote: &Remote, conversation: &Conversation) -> Result<Option<Finding>, Stop> {
     let address = remote.address();
-    let finding = if conversation.no_mutual_signature {
+    let methods = conversation.methods.as_deref().unwrap_or_default();
+    let takes_keys = methods.split(',').any(|method| method == "publickey");
+    let finding = if conversation.no_mutual_signature || (takes_keys && wants_sha1(cx, remote, conversation).await?) {
         cx.finding(
             "key-sha1-only",
             Cause::SshAlgorithm,
@@ -57,21 +56,36 @@ fn refusal(cx: &Cx<Git>, remote: &Remote, conversation: &Conversation) -> Option
         .remedy("Use an Ed25519 or ECDSA key.")
         .remedy("Have the server updated to accept rsa-sha2-256 or rsa-sha2-512.")
         .doc("OpenSSH 8.8 release notes", "https://www.openssh.com/txt/release-8.8")
+    } else if conversation.partial {
+        cx.finding(
+            "second-factor",
+            Cause::CredentialChallengeRequired,
+            format!("{address} accepts the key and wants more on top of it: {methods}."),
+        )
+        .remedy("Let this user in with the key alone: nobody is there to answer when the platform connects.")
+    } else if takes_keys || methods.is_empty() {
+        return Ok(None);
     } else {
-        let methods = conversation.methods.as_ref()?;
-        if methods.split(',').any(|method| method == "publickey") {
-            return None;
-        }
         cx.finding(
             "no-public-key-login",
-            Cause::ConfigEndpointWrong,
+            Cause::SshKeyRejected,
             format!("{address} lets nobody in with a key; it offers {methods}."),
         )
-        .confidence(Confidence::Likely)
-        .or_else(Cause::SshKeyRejected, Confidence::Possible)
+        .or_else(Cause::ConfigEndpointWrong, Confidence::Possible)
         .remedy("Check host and port: a Git server lets users in with keys.")
+        .remedy("On a server of your own, set `PubkeyAuthentication yes` in sshd_config.")
     };
-    Some(finding.subject("host", &address).evidence(conversation.evidence(&address)))
+    Ok(Some(finding.subject("host", &address).evidence(conversation.evidence(&address))))
+}
+
+/// A refused RSA key is tried once more with the signature that old servers know.
+async fn wants_sha1(cx: &Cx<Git>, remote: &Remote, conversation: &Conversation) -> Result<bool, Stop> {
+    let stored = StoredKey::of(cx).await?;
+    let rsa = stored.verdict.as_ref().is_ok_and(|key| key.algorithm == "ssh-rsa");
+    if !rsa || conversation.offered.is_none() {
+        return Ok(false);
+    }
+    Client::of(cx, remote).await?.takes_sha1(cx).await
 }
 
 async fn over_http(cx: &Cx<Git>, remote: &Remote) -> Outcome {
@@ -79,18 +93,14 @@ async fn over_http(cx: &Cx<Git>, remote: &Remote) -> Outcome {
     let answer = &exchange.answer;
     let given = cx.secrets().token.is_some();
     match answer.status() {
-        200..=299 if !exchange.is_git("git-upload-pack") => {
-            let kind = answer.header("content-type").unwrap_or("no content type").to_owned();
-            let finding = answer.unexpected(&format!("something that is not Git's ({kind})"));
-            Err(finding.or_else(Cause::CredentialInvalid, Confidence::Possible).into())
-        }
+        200..=299 if !exchange.is_git("git-upload-pack") => Err(page(answer, given).into()),
         200..=299 if !given => Err(Stop::not_applicable("no credential is given, and everyone may read")),
         200..=299 if exchange.open => {
             cx.not_proved("that the token is good", "the server lets everyone read this repository", None);
             Ok(())
         }
         200..=299 => Ok(()),
-        401 | 403 if !given => Err(cx
+        401 if !given => Err(cx
             .finding(
                 "no-credential-given",
                 Cause::CredentialMissing,
@@ -101,7 +111,8 @@ async fn over_http(cx: &Cx<Git>, remote: &Remote) -> Outcome {
             .remedy("Give the secret `token`, and `username` where the host asks for a particular one.")
             .into()),
         401 => Err(rejected(cx, remote, answer).into()),
-        404 | 410 if given => {
+        404 if recognised_otherwise(answer) => Err(answer.finding().into()),
+        404 if given => {
             cx.not_proved(
                 "that the token is good",
                 "the server knows no such repository and may not have looked at it",
@@ -109,7 +120,7 @@ async fn over_http(cx: &Cx<Git>, remote: &Remote) -> Outcome {
             );
             Ok(())
         }
-        404 | 410 => Ok(()),
+        404 => Ok(()),
         _ => Err(answer.finding().into()),
     }
 }
@@ -129,4 +140,22 @@ fn rejected(cx: &Cx<Git>, remote: &Remote, answer: &Answer) -> Finding {
             .remedy("Check on the host that the token exists, is not expired, and is the one that is stored.")
             .remedy("Check that the user name is the one that goes with the token.")
     })
+}
+
+/// A web page in the place of Git's answer.
+fn page(answer: &Answer, given: bool) -> Finding {
+    let kind = answer.header("content-type").unwrap_or("no content type").to_owned();
+    let mut finding = answer.unexpected(&format!("something that is not Git's ({kind})"));
+    if given && answer.status() == 203 {
+        // So Azure DevOps sends its sign-in page to a token that it does not accept.
+        finding.cause = Cause::CredentialInvalid;
+        return finding.or_else(Cause::ConfigEndpointWrong, Confidence::Possible).remedy("Replace the token.");
+    }
+    finding.or_else(Cause::CredentialInvalid, Confidence::Possible)
+}
+
+/// Whether a "not found" is about something else than the repository.
+fn recognised_otherwise(answer: &Answer) -> bool {
+    let about_the_repository = |cause: &Cause| matches!(cause, Cause::RepoNoAccess | Cause::ResourceNotFound);
+    answer.recognised().is_some_and(|finding| !about_the_repository(&finding.cause))
 }

@@ -19,6 +19,8 @@ pub(crate) struct Conversation {
     /// What the server lets one authenticate with.
     pub(crate) methods: Option<String>,
     pub(crate) authenticated: bool,
+    /// The key was accepted, and the server wants something else on top.
+    pub(crate) partial: bool,
     /// The key was not even offered: the server would have it sign with SHA-1 only.
     pub(crate) no_mutual_signature: bool,
     /// What `ssh` and the server wrote for people: banners, refusals, the service's errors.
@@ -36,6 +38,7 @@ impl Conversation {
             match line.strip_prefix("debug1: ") {
                 Some(debug) => conversation.hear(debug),
                 None if line.starts_with("Authenticated to ") => conversation.authenticated = true,
+                None if line.starts_with("Authenticated using ") => conversation.hear(line),
                 None if is_noise(line) => {}
                 None => said.push(line.trim_end()),
             }
@@ -57,6 +60,8 @@ impl Conversation {
             self.methods = Some(methods.to_owned());
         } else if line.contains("no mutual signature") {
             self.no_mutual_signature = true;
+        } else if line.contains("with partial success") {
+            self.partial = true;
         } else if line.starts_with("Authentication succeeded") {
             self.authenticated = true;
         }
@@ -83,12 +88,14 @@ impl Conversation {
 
     /// The conversation as evidence.
     pub(crate) fn evidence(&self, address: &str) -> Evidence {
-        let mut lines = Vec::new();
-        lines.extend(self.software.iter().map(|software| format!("server: {software}")));
+        // What was said for people comes first: short listings show no more.
+        let mut lines: Vec<String> = self.said.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
         lines.extend(self.host_key.iter().map(|(algorithm, print)| format!("host key: {algorithm} {print}")));
         lines.extend(self.offered.iter().map(|print| format!("key offered: {print}")));
-        lines.extend(self.methods.iter().map(|methods| format!("the server goes on with: {methods}")));
-        lines.extend(self.said.lines().filter(|line| !line.is_empty()).map(str::to_owned));
+        if !self.authenticated {
+            lines.extend(self.methods.iter().map(|methods| format!("the server goes on with: {methods}")));
+        }
+        lines.extend(self.software.iter().map(|software| format!("server: {software}")));
         Evidence::Ssh { address: address.to_owned(), lines, exit_status: self.status }
     }
 }

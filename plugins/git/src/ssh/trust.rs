@@ -91,7 +91,9 @@ impl Approvals {
     /// What `ssh` is to know of the server.
     pub(super) fn known_hosts(&self, name: &str) -> String {
         let line = |mark: &str, key: &PublicKey| format!("{mark}{name} {}\n", key.to_openssh().unwrap_or_default());
-        let approved = self.keys.iter().map(|approved| line("", &approved.key));
+        let pinned = |key: &PublicKey| self.pins(&key.fingerprint(HashAlg::Sha256).to_string());
+        let approved =
+            self.keys.iter().filter(|approved| pinned(&approved.key)).map(|approved| line("", &approved.key));
         let marked = self.marked.iter().map(|entry| match entry.trust {
             Trust::Revoked => line("@revoked ", &entry.key),
             Trust::Authority => line("@cert-authority ", &entry.key),
@@ -112,10 +114,18 @@ impl Approvals {
             || self.marked.iter().any(|entry| entry.trust == Trust::Authority)
     }
 
+    /// Fingerprints of the settings are pins: where there are any, nothing else counts.
+    fn pins(&self, print: &str) -> bool {
+        self.fingerprints.is_empty() || self.fingerprints.iter().any(|approved| approved == print)
+    }
+
     /// What to make of the key that the server shows.
     pub(crate) fn judge(&self, print: &str) -> Judgement {
         if self.marked.iter().any(|entry| entry.trust == Trust::Revoked && entry.fingerprint() == print) {
             return Judgement::Revoked;
+        }
+        if !self.pins(print) {
+            return Judgement::Changed(self.fingerprints.clone());
         }
         let fingerprint = |approved: &Approved| approved.key.fingerprint(HashAlg::Sha256).to_string();
         if let Some(approved) = self.keys.iter().find(|approved| fingerprint(approved) == print) {
