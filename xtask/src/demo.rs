@@ -63,11 +63,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     say("A simulated AWS and real Git servers, over SSH and HTTPS, listen on loopback.");
     say(format!("{} describes the platform. Lineman walks every line of it:\n", shown(&demo.configuration())));
 
-    demo.check(&[], 1, &PLANTED)?;
+    demo.check(&[], "report.json", 1, &PLANTED)?;
 
     let file = stage.mend()?;
     say(format!("\nNow {MENDED} is mended: {} gets the secret that belongs to its key.\n", shown(&file)));
-    demo.check(&[MENDED], 0, &[(MENDED, None)])?;
+    demo.check(&[MENDED], "mended.json", 0, &[(MENDED, None)])?;
 
     say(format!(
         "\nEvery verdict is the one that was planted: {healthy} healthy, {broken} broken, 1 mended. \
@@ -77,13 +77,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let lineman = shown(&demo.program);
     let configuration = shown(&demo.configuration());
     if arguments.keep {
-        say("\nThe servers stay until Ctrl-C. Go on in another terminal, here:\n");
+        say("\nThe servers stay until Ctrl-C. Run next, in another terminal in this directory:\n");
         say(format!("  {lineman} check --config {configuration} --verbose"));
         return wait();
     }
-    say("\nNext, what each check of an integration does, whom it calls and what it may do there:\n");
-    say(format!("  {lineman} plan prod-aws --config {configuration}"));
-    say("\nTo go on with `lineman check` by hand while the servers stay: cargo xtask demo --keep");
+    say("\nRun next, to see every cause with all its evidence:\n");
+    say(format!("  {lineman} render {} --verbose", shown(&demo.directory.join("report.json"))));
+    say("\nThe servers are gone now; `cargo xtask demo --keep` keeps them, to go on with `lineman check` by hand.");
     Ok(())
 }
 
@@ -98,8 +98,10 @@ impl Demo {
     }
 
     /// Runs `lineman check` on the terminal, and holds its report against what was planted.
-    fn check(&self, names: &[&str], exit: i32, planted: &[(&str, Option<&str>)]) -> Result<()> {
-        let report = self.directory.join("report.json");
+    fn check(&self, names: &[&str], report: &str, exit: i32, planted: &[(&str, Option<&str>)]) -> Result<()> {
+        let report = self.directory.join(report);
+        // The report of an earlier demo must not be taken for this one's.
+        let _ = fs::remove_file(&report);
         let mut arguments = vec!["check".to_owned()];
         arguments.extend(names.iter().map(|name| (*name).to_owned()));
         arguments.extend(["--config".to_owned(), shown(&self.configuration())]);
