@@ -87,6 +87,7 @@
 //! [`Finding`]: lineman_model::Finding
 //! [`Finding::severity`]: lineman_model::Finding::severity
 
+mod answer;
 mod channel;
 mod cx;
 mod http;
@@ -99,8 +100,9 @@ mod session;
 pub mod shim;
 pub mod testing;
 
+pub use answer::Answer;
 pub use cx::{Cx, HttpCx};
-pub use http::{Answer, RequestBuilder};
+pub use http::RequestBuilder;
 pub use jiff::Timestamp;
 pub use lineman_model::{Secret, SecretMap};
 pub use lineman_net::{Limits, Protocol, Target, Walk};
