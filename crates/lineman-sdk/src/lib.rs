@@ -87,6 +87,7 @@
 //! [`Finding`]: lineman_model::Finding
 //! [`Finding::severity`]: lineman_model::Finding::severity
 
+mod answer;
 mod channel;
 mod cx;
 mod http;
@@ -100,8 +101,9 @@ mod session;
 pub mod shim;
 pub mod testing;
 
+pub use answer::Answer;
 pub use cx::{Cx, HttpCx};
-pub use http::{Answer, RequestBuilder};
+pub use http::RequestBuilder;
 pub use jiff::Timestamp;
 pub use lineman_model::{CaBundle, Connection, Integration, Proxy, Requirement, Secret, SecretMap};
 pub use lineman_net::{Limits, Protocol, Target, Walk};

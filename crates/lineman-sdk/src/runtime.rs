@@ -89,13 +89,12 @@ impl Calls {
         submit::ACCEPTED
     }
 
-    /// Drops a call and answers for it at once, even if it holds its thread.
+    /// Drops a call, which answers for it. A check that holds a thread of the runtime is not
+    /// answered for: the host must learn that the plugin is stuck.
     pub(crate) fn cancel(&self, id: u64) {
-        let cancelled = self.desk().running.remove(&id);
-        if let Some(Running { call, channel, task }) = cancelled {
-            call.cancel();
-            task.abort();
-            channel.end(&Err(cut_off("the call was cancelled")));
+        if let Some(running) = self.desk().running.get(&id) {
+            running.call.cancel();
+            running.task.abort();
         }
     }
 

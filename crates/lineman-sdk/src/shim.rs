@@ -54,7 +54,8 @@ impl<P: Provider> Shim<P> {
             .unwrap_or(submit::BAD_REQUEST)
     }
 
-    /// Drops a call. It is answered for at once.
+    /// Drops a call, which is answered for as soon as it gives its thread back: at once, if it
+    /// awaits or declares that it blocks.
     pub fn cancel(&self, call: u64) {
         let _ = catch_unwind(AssertUnwindSafe(|| {
             if let Some(state) = self.state.get() {

@@ -269,22 +269,36 @@ fn what_is_no_call_is_refused_by_code() {
 
 #[test]
 fn a_cancelled_call_is_answered_at_once_and_says_nothing_more() {
-    for (name, gate) in [("waits", "c1"), ("holds", "c2"), ("blocks", "c3")] {
+    for (name, gate, said) in [("waits", "c1", "c1 waits"), ("blocks", "c2", "c2 holds")] {
         let (host, shim) = (Host::new(), Shim::<Probe>::new());
         assert_eq!(host.check(&shim, 1, name, gate), submit::ACCEPTED);
-        wait_for(&format!("{gate} {}", if name == "waits" { "waits" } else { "holds" }));
+        wait_for(said);
         shim.cancel(1);
         shim.cancel(1);
         shim.cancel(99);
         let (before, kind, body) = host.ended(1);
         assert_eq!((before, kind, &body["cause"]), (0, event::ERROR, &json!("plugin.timed-out")), "{name}");
         say(&format!("{gate} open"));
-        if name != "waits" {
-            wait_for(&format!("{gate} reported, cancelled: true"));
+        if name == "blocks" {
+            wait_for("c2 reported, cancelled: true");
         }
         assert_eq!(host.events(1).len(), 1, "{name}");
         shim.shutdown();
     }
+}
+
+#[test]
+fn a_call_that_holds_its_thread_is_answered_when_it_gives_it_back() {
+    let (host, shim) = (Host::new(), Shim::<Probe>::new());
+    assert_eq!(host.check(&shim, 1, "holds", "held"), submit::ACCEPTED);
+    wait_for("held holds");
+    shim.cancel(1);
+    assert_eq!(host.told.events.lock().unwrap().len(), 0, "the host must see that it is stuck");
+    say("held open");
+    wait_for("held reported, cancelled: true");
+    host.ended(1);
+    shim.shutdown();
+    assert_eq!(host.events(1).len(), 2);
 }
 
 #[test]
