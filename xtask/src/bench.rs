@@ -11,14 +11,14 @@ mod identity;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use lineman_tests::target_dir;
 
 use crate::narration::{Step, say};
-use crate::release::{install, target_dir};
+use crate::release::install;
 
 /// A line of the table.
 struct Row {
@@ -33,7 +33,7 @@ struct Row {
 
 /// Measures and prints the table.
 pub(crate) fn run() -> Result<()> {
-    let directory = target_dir()?.join("bench");
+    let directory = target_dir().join("bench");
     fs::create_dir_all(&directory)?;
     let program = install(&directory, &["aws", "git"])?;
     let mut rows = Vec::new();
@@ -96,7 +96,7 @@ fn median<T: PartialOrd + Copy + Default>(mut values: Vec<T>) -> T {
     values.get(values.len() / 2).copied().unwrap_or_default()
 }
 
-/// Runs a program that must succeed, with nothing of the caller's environment but `PATH`.
+/// Runs a program that must succeed.
 fn succeed(command: &mut Command) -> Result<()> {
     let name = command.get_program().to_string_lossy().into_owned();
     let output = command.stdin(Stdio::null()).output().with_context(|| format!("{name} cannot be started"))?;
@@ -108,13 +108,6 @@ fn succeed(command: &mut Command) -> Result<()> {
         String::from_utf8_lossy(&output.stderr)
     );
     Ok(())
-}
-
-fn clean(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.env_clear();
-    command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-    command
 }
 
 fn table(rows: &[Row]) -> String {

@@ -13,14 +13,15 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use lineman_model::{IntegrationReport, Report, Status};
+use lineman_tests::target_dir;
 
 use crate::narration::{Step, say};
-use crate::release::{install, shown, target_dir};
+use crate::release::{install, shown};
 use stage::Stage;
 
 /// What can be said to the demo.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {
+pub(crate) struct Arguments {
     /// Keep the servers until Ctrl-C, to go on with `lineman` by hand
     #[arg(long)]
     keep: bool,
@@ -44,9 +45,9 @@ const PLANTED: [(&str, Option<&str>); 10] = [
 const MENDED: &str = "staging-aws";
 
 /// Runs the demo; an error when a verdict was not the planted one.
-pub(crate) fn run(args: &Args) -> Result<()> {
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let started = Instant::now();
-    let directory = target_dir()?.join("demo");
+    let directory = target_dir().join("demo");
     fs::create_dir_all(&directory)?;
     let healthy = PLANTED.iter().filter(|(_, cause)| cause.is_none()).count();
     let broken = PLANTED.len() - healthy;
@@ -62,11 +63,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     say("A simulated AWS and real Git servers, over SSH and HTTPS, listen on loopback.");
     say(format!("{} describes the platform. Lineman walks every line of it:\n", shown(&demo.configuration())));
 
-    demo.check(&[], 1, &PLANTED)?;
+    demo.check(&[], "report.json", 1, &PLANTED)?;
 
     let file = stage.mend()?;
     say(format!("\nNow {MENDED} is mended: {} gets the secret that belongs to its key.\n", shown(&file)));
-    demo.check(&[MENDED], 0, &[(MENDED, None)])?;
+    demo.check(&[MENDED], "mended.json", 0, &[(MENDED, None)])?;
 
     say(format!(
         "\nEvery verdict is the one that was planted: {healthy} healthy, {broken} broken, 1 mended. \
@@ -75,14 +76,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     ));
     let lineman = shown(&demo.program);
     let configuration = shown(&demo.configuration());
-    if args.keep {
-        say("\nThe servers stay until Ctrl-C. Go on in another terminal, here:\n");
+    if arguments.keep {
+        say("\nThe servers stay until Ctrl-C. Run next, in another terminal in this directory:\n");
         say(format!("  {lineman} check --config {configuration} --verbose"));
         return wait();
     }
-    say("\nNext, what each check of an integration does, whom it calls and what it may do there:\n");
-    say(format!("  {lineman} plan prod-aws --config {configuration}"));
-    say("\nTo go on with `lineman check` by hand while the servers stay: cargo xtask demo --keep");
+    say("\nRun next, to see every cause with all its evidence:\n");
+    say(format!("  {lineman} render {} --verbose", shown(&demo.directory.join("report.json"))));
+    say("\nThe servers are gone now; `cargo xtask demo --keep` keeps them, to go on with `lineman check` by hand.");
     Ok(())
 }
 
@@ -97,8 +98,10 @@ impl Demo {
     }
 
     /// Runs `lineman check` on the terminal, and holds its report against what was planted.
-    fn check(&self, names: &[&str], exit: i32, planted: &[(&str, Option<&str>)]) -> Result<()> {
-        let report = self.directory.join("report.json");
+    fn check(&self, names: &[&str], report: &str, exit: i32, planted: &[(&str, Option<&str>)]) -> Result<()> {
+        let report = self.directory.join(report);
+        // The report of an earlier demo must not be taken for this one's.
+        let _ = fs::remove_file(&report);
         let mut arguments = vec!["check".to_owned()];
         arguments.extend(names.iter().map(|name| (*name).to_owned()));
         arguments.extend(["--config".to_owned(), shown(&self.configuration())]);

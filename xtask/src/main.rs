@@ -1,10 +1,10 @@
 //! Lineman's own chores, run as `cargo xtask`.
 //!
-//! It knows how the project is built, tested, shown and laid out, and nothing of how Lineman finds
-//! a cause.
+//! It knows how the project is built, tested and laid out, and nothing of what Lineman does.
 
 mod bench;
 mod demo;
+mod deny;
 mod narration;
 mod release;
 mod requirements;
@@ -27,7 +27,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Chore {
     /// Show Lineman at work: ten integrations on loopback, seven of them broken, one mended
-    Demo(demo::Args),
+    Demo(demo::Arguments),
     /// Test everything the project promises, the end-to-end tests on real servers included
     Test(test::Arguments),
     /// Build and put program and plugins into place
@@ -39,6 +39,8 @@ enum Chore {
         #[arg(long, default_value = "release")]
         profile: String,
     },
+    /// Check bans, licences and sources of the dependencies, and advisories where they can be had
+    Deny,
     /// Check what the compiler does not: arrows between crates, dependencies, names, lengths
     Tidy,
     /// Measure Lineman beside what people would use in its place, and print the ratios
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Install { prefix, profile } => lineman_tests::build_and_install(&prefix, &profile),
+        Chore::Deny => deny::run(),
         Chore::Tidy => tidy::run(),
         Chore::Bench => bench::run(),
     };

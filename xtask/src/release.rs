@@ -6,16 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use lineman_tests::{target_dir, workspace};
 use serde::Deserialize;
 
 use crate::narration::Step;
-
-/// Cargo's target directory: the running program lies in one of its profiles.
-pub(crate) fn target_dir() -> Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    let target = program.parent().and_then(Path::parent).context("xtask is not in a target directory")?;
-    Ok(target.to_owned())
-}
 
 /// A path as people type it where they are.
 pub(crate) fn shown(path: &Path) -> String {
@@ -71,13 +65,13 @@ fn build(plugins: &[&str]) -> Result<Vec<Built>> {
     let mut step = Step::new("building Lineman and its plugins in release mode");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+    command.current_dir(workspace());
     command.args(["build", "--release", "--quiet", "--message-format", "json-render-diagnostics"]);
     command.args(["--package", "lineman"]);
     for id in plugins {
         command.args(["--package", &format!("lineman-plugin-{id}")]);
     }
-    command.arg("--target-dir").arg(target_dir()?);
+    command.arg("--target-dir").arg(target_dir());
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cargo cannot be started")?;
     let mut built = Vec::new();
     let mut crates = 0;

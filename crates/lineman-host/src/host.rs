@@ -462,9 +462,7 @@ async fn attempt(
                 continue;
             }
             CallEvent::Result(mut outcome) => {
-                for text in outcome.not_proved.iter_mut().flat_map(|entry| [&mut entry.what, &mut entry.why]) {
-                    *text = session.redactor.scrub(text);
-                }
+                outcome.for_each_text(&mut |text| *text = session.redactor.scrub(text));
                 CheckAnswer { findings, outcome }
             }
             CallEvent::Failed(_) if cancelled => {

@@ -127,6 +127,21 @@ pub struct CheckOutcome {
     pub not_proved: Vec<NotProved>,
 }
 
+impl CheckOutcome {
+    /// Every text of the outcome, for redaction.
+    pub fn for_each_text(&mut self, edit: &mut dyn FnMut(&mut String)) {
+        self.skip.iter_mut().for_each(|skip| edit(&mut skip.why));
+        self.phases.iter_mut().for_each(|phase| edit(&mut phase.name));
+        self.requirements.iter_mut().for_each(|requirement| edit(&mut requirement.id));
+        self.expires.iter_mut().for_each(|expiry| edit(&mut expiry.what));
+        for entry in &mut self.not_proved {
+            edit(&mut entry.what);
+            edit(&mut entry.why);
+            entry.needs.iter_mut().for_each(&mut *edit);
+        }
+    }
+}
+
 /// Why a check had nothing to run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckSkip {

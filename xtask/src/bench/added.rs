@@ -17,8 +17,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use lineman_lab::api::{Response, Server};
 use lineman_model::{Event, Status};
+use lineman_tests::clean_command;
 
-use super::{Row, clean, median};
+use super::{Row, median};
 use crate::narration::Step;
 
 const INTEGRATIONS: usize = 100;
@@ -75,7 +76,7 @@ fn many(url: &str) -> String {
 
 /// One run, and how long each of its checks was under way.
 fn run(program: &Path, configuration: &Path, took: &mut HashMap<String, Vec<Duration>>) -> Result<()> {
-    let mut child = clean(program)
+    let mut child = clean_command(program)
         .args(["check", "--only", "aws/identity", "--jobs", "1", "--format", "ndjson", "--config"])
         .arg(configuration)
         .env("BENCH_ID", super::identity::KEY.0)

@@ -8,8 +8,9 @@ use std::process::Command;
 
 use anyhow::Result;
 use lineman_lab::aws::{AccessKey, Account, Server, User};
+use lineman_tests::clean_command;
 
-use super::{Row, clean, paired, succeed};
+use super::{Row, paired, succeed};
 use crate::narration::Step;
 
 /// The key of every integration of the bench.
@@ -40,12 +41,12 @@ pub(super) fn measure(program: &Path, directory: &Path) -> Result<Result<Row, St
         ),
     )?;
     let ours = || {
-        let mut command = clean(program);
+        let mut command = clean_command(program);
         command.args(["check", "--level", "identity", "--config"]).arg(&configuration);
         succeed(command.env("BENCH_ID", KEY.0).env("BENCH_SECRET", KEY.1))
     };
     let peer = || {
-        let mut command = clean(&cli);
+        let mut command = clean_command(&cli);
         command.args(["sts", "get-caller-identity", "--region", "us-east-1", "--endpoint-url", &server.url()]);
         command.env("HOME", directory).env("AWS_EC2_METADATA_DISABLED", "true");
         succeed(command.env("AWS_ACCESS_KEY_ID", KEY.0).env("AWS_SECRET_ACCESS_KEY", KEY.1))

@@ -111,7 +111,7 @@ async fn over_http(cx: &Cx<Git>, remote: &Remote) -> Outcome {
             .remedy("Give the secret `token`, and `username` where the host asks for a particular one.")
             .into()),
         401 => Err(rejected(cx, remote, answer).into()),
-        404 if recognised_otherwise(answer) => Err(answer.finding().into()),
+        404 if recognised_otherwise(cx, answer) => Err(http::finding(cx, answer).into()),
         404 if given => {
             cx.not_proved(
                 "that the token is good",
@@ -121,14 +121,15 @@ async fn over_http(cx: &Cx<Git>, remote: &Remote) -> Outcome {
             Ok(())
         }
         404 => Ok(()),
-        _ => Err(answer.finding().into()),
+        _ => Err(http::finding(cx, answer).into()),
     }
 }
 
 /// A 401 to a credential is about the credential, even where the words are about the repository:
 /// hosts that hide what they have say "not found" to strangers.
 fn rejected(cx: &Cx<Git>, remote: &Remote, answer: &Answer) -> Finding {
-    answer.recognised().filter(|finding| finding.cause != Cause::RepoNoAccess).unwrap_or_else(|| {
+    let about_the_credential = |finding: &Finding| finding.cause != Cause::RepoNoAccess;
+    http::recognised(cx, answer).filter(about_the_credential).unwrap_or_else(|| {
         cx.finding("login-rejected", Cause::CredentialInvalid, format!("{} does not accept the token.", remote.host))
             .confidence(Confidence::Likely)
             .or_else(Cause::CredentialExpired, Confidence::Likely)
@@ -155,7 +156,7 @@ fn page(answer: &Answer, given: bool) -> Finding {
 }
 
 /// Whether a "not found" is about something else than the repository.
-fn recognised_otherwise(answer: &Answer) -> bool {
+fn recognised_otherwise(cx: &Cx<Git>, answer: &Answer) -> bool {
     let about_the_repository = |cause: &Cause| matches!(cause, Cause::RepoNoAccess | Cause::ResourceNotFound);
-    answer.recognised().is_some_and(|finding| !about_the_repository(&finding.cause))
+    http::recognised(cx, answer).is_some_and(|finding| !about_the_repository(&finding.cause))
 }
