@@ -1,1 +1,47 @@
-fn main() {}
+//! End-to-end tests: planted faults on real servers.
+//!
+//! `rows/*.toml` are tables of faults. Each row is a healthy integration with one thing wrong,
+//! and says what Lineman must make of it: the first cause, the check, the level, the exit code.
+//! The healthy integration is the row's twin and must pass, so that no row can be right by
+//! blaming everything.
+//!
+//! Every table is run twice. In [`clients`] the system's own client does what the integration is
+//! for: it must fail with the words that the row gives, which proves that the fault is real. In
+//! [`findings`] an installed Lineman must name it.
+
+mod canary;
+mod command_line;
+mod isolation;
+mod stage;
+
+use stage::Stage;
+
+/// Declares the tests of one table: the table's file, and what its servers need.
+macro_rules! tables {
+    ($($name:ident: $file:literal, $start:path, $needs:expr;)*) => {
+        /// The system's own clients agree with the tables.
+        mod clients {
+            $(#[test]
+            fn $name() {
+                crate::stage::play(concat!("clients-", stringify!($name)), $needs, $start, include_str!($file), crate::Stage::client_agrees);
+            })*
+        }
+
+        /// Lineman names every planted fault, and nothing in a healthy integration.
+        mod findings {
+            $(#[test]
+            fn $name() {
+                crate::stage::play(concat!("findings-", stringify!($name)), $needs, $start, include_str!($file), crate::Stage::lineman_agrees);
+            })*
+        }
+    };
+}
+
+tables! {
+    git_over_ssh: "rows/git-ssh.toml", crate::Stage::ssh, &["git", "ssh", "sshd", "gitolite"];
+    git_over_https: "rows/git-https.toml", crate::Stage::https, &["git", "nginx", "fcgiwrap"];
+    proxies: "rows/proxies.toml", crate::Stage::proxies, &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "moto"];
+    names_and_routes: "rows/names-and-routes.toml", crate::Stage::networks,
+        &["git", "nginx", "fcgiwrap", "dnsmasq", "unbound", "ip", "namespaces"];
+    aws: "rows/aws.toml", crate::Stage::aws, &["git", "nginx", "fcgiwrap", "moto", "faketime"];
+}

@@ -1,1 +1,72 @@
-fn main() {}
+//! Lineman's own chores, run as `cargo xtask`.
+//!
+//! It knows how the project is built, tested and laid out, and nothing of what Lineman does.
+
+mod bench;
+mod demo;
+mod deny;
+mod narration;
+mod release;
+mod requirements;
+mod test;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Lineman's own chores.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Show Lineman at work: ten integrations on loopback, seven of them broken, one mended
+    Demo(demo::Arguments),
+    /// Test everything the project promises, the end-to-end tests on real servers included
+    Test(test::Arguments),
+    /// Build and put program and plugins into place
+    Install {
+        /// The directory that gets `bin` and `lib`
+        #[arg(long, value_name = "DIR")]
+        prefix: PathBuf,
+        /// The cargo profile to build
+        #[arg(long, default_value = "release")]
+        profile: String,
+    },
+    /// Check bans, licences and sources of the dependencies, and advisories where they can be had
+    Deny,
+    /// Check what the compiler does not: arrows between crates, dependencies, names, lengths
+    Tidy,
+    /// Measure Lineman beside what people would use in its place, and print the ratios
+    Bench,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().chore {
+        Chore::Demo(arguments) => demo::run(&arguments),
+        Chore::Test(arguments) => test::run(&arguments),
+        Chore::Install { prefix, profile } => lineman_tests::build_and_install(&prefix, &profile),
+        Chore::Deny => deny::run(),
+        Chore::Tidy => tidy::run(),
+        Chore::Bench => bench::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Tells the reader something. Everything goes to standard error: a chore has no output to pipe.
+#[expect(clippy::print_stderr, reason = "this is the one place that speaks")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use aho_corasick::AhoCorasick;
 use lineman_model::Finding;
@@ -11,7 +11,7 @@ use crate::compiled::{Compiled, patterns};
 use crate::pattern::Pattern;
 use crate::rule::{Rule, Sample};
 use crate::seen::Seen;
-use crate::template::Captures;
+use crate::template::{Captures, UNSEEN};
 use crate::{Match, Response};
 
 /// Most rules of one catalog.
@@ -80,6 +80,17 @@ impl fmt::Display for Problem {
 }
 
 impl Catalog {
+    /// How programs of every kind tell that the way to a server is broken: what `explain` and
+    /// `logs` fall back to where no plugin knows the words. It belongs to no plugin and calls
+    /// itself `network`.
+    pub fn network() -> &'static Catalog {
+        static NETWORK: LazyLock<Catalog> = LazyLock::new(|| {
+            Catalog::parse("network", include_str!("../network.toml"))
+                .expect("the embedded catalog is read and verified by a test")
+        });
+        &NETWORK
+    }
+
     /// Reads a catalog as its author writes it.
     ///
     /// # Errors
@@ -186,6 +197,9 @@ impl Catalog {
                     [first, second, ..] if first.rank == second.rank => {
                         report(format!("example {number} is matched by {} with equal weight", second.code));
                     }
+                    [first, ..] if first.message.contains(UNSEEN) => {
+                        report(format!("example {number} leaves a hole in the message: {}", first.message));
+                    }
                     _ => {}
                 }
             }
@@ -235,11 +249,8 @@ impl Catalog {
     /// What a text must contain for a rule to match, with the rule's position; any of the
     /// needles of one rule will do.
     pub(crate) fn needles(&self) -> impl Iterator<Item = (usize, &str)> {
-        (0..).zip(self.rules().iter().zip(&self.compiled)).flat_map(|(at, (rule, compiled))| {
-            let codes = rule.conditions.provider_code.iter().filter(|_| compiled.text.is_empty());
-            let texts = compiled.text.iter().flat_map(|pattern| pattern.needles());
-            codes.chain(texts).map(move |needle| (at, needle.as_str()))
-        })
+        let rules = (0..).zip(self.rules().iter().zip(&self.compiled));
+        rules.flat_map(|(at, (rule, compiled))| compiled.needles(rule).into_iter().map(move |needle| (at, needle)))
     }
 
     fn index(&self) -> &Index {
@@ -344,6 +355,7 @@ mod tests {
         check("acme: UnknownKeyring: none", "acme: UnknownKey", "acme/unknown-key: near miss 1 is matched");
         check("priority = 5", "priority = 0", "is matched by acme/key-unwell with equal weight");
         check("priority = 5", "priority = -5", "example 1 is matched by acme/key-unwell first");
+        check("(?<who>\\w+)", "(?:(?<who>zed)|\\w+)", "example 1 leaves a hole");
         check("'the key has expired'", r"'the key has expired(\w{1000}){1000}'", "too much memory");
     }
 }

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use lineman_model::{Alternative, Cause, Confidence, Doc, Remedy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,15 +9,19 @@ use crate::{Catalog, Match, paste};
 /// The name of the format of [`Explanation`].
 pub const EXPLANATION_SCHEMA: &str = "lineman.explanation/1";
 
-/// Names the causes of pasted text of unknown form, likeliest first, each rule once.
+/// Names the causes of pasted text of unknown form, likeliest first: each rule once, and each
+/// cause once per line.
 ///
 /// The text may be a program's output, a log, `curl -i` or `curl -v` output, JSON or XML, or all
-/// of these at once. Catalogs are taken in their order where rules fit equally well.
+/// of these at once. Catalogs are taken in their order where rules fit equally well;
+/// [`Catalog::network`] belongs at the end.
 pub fn explain<'a>(catalogs: &[&'a Catalog], input: &str) -> Vec<Match<'a>> {
+    let code_headers: Vec<String> = catalogs.iter().flat_map(|catalog| catalog.code_headers()).cloned().collect();
+    let failures = paste::failures(input, &code_headers);
     let mut found: Vec<Match<'a>> = Vec::new();
     for catalog in catalogs {
-        for seen in paste::failures(input, catalog.code_headers()) {
-            for new in catalog.match_seen(&seen) {
+        for seen in &failures {
+            for new in catalog.match_seen(seen) {
                 match found.iter_mut().find(|old| old.code == new.code) {
                     Some(old) if old.rank < new.rank => *old = new,
                     Some(_) => {}
@@ -25,6 +31,8 @@ pub fn explain<'a>(catalogs: &[&'a Catalog], input: &str) -> Vec<Match<'a>> {
         }
     }
     found.sort_by_key(|found| std::cmp::Reverse((found.rank, found.confidence)));
+    let mut told = BTreeSet::new();
+    found.retain(|found| told.insert((found.cause, found.line, found.text.clone())));
     found
 }
 
@@ -121,6 +129,8 @@ mod tests {
         );
         check("{\n  \"error\": {\n    \"code\": \"UnknownKey\"\n  }\n}", &[("unknown-key", Some(1))]);
         check("answer: {\"code\":\"UnknownKey\"} (after 3 tries)", &[("unknown-key", Some(1))]);
+        let log = "[INFO] fine\n".repeat(50);
+        check(&format!("{log}{{\n\"code\":\n\"UnknownKey\"}}"), &[("unknown-key", Some(51))]);
         check("<Error>\n<Code>UnknownKey</Code>\n</Error>", &[("unknown-key", Some(1))]);
         check(
             "ok\n{\"level\":\"error\",\"msg\":\"acme: error (UnknownKey)\"}\n{\"level\":\"info\"}",
@@ -159,10 +169,11 @@ mod tests {
 
     #[test]
     fn hostile_text_is_read_to_its_cap_and_no_further() {
-        let filler = "[\"\n".repeat(400_000);
+        let filler = "[\"x".repeat(200) + "\n";
+        let filler = filler.repeat((1 << 20) / filler.len() + 1);
         check(&format!("{filler}acme: UnknownKey"), &[]);
-        check(&"[{\"a\":[\n".repeat(20_000), &[]);
-        check(&format!("UnknownKey {}", "<a>".repeat(100_000)), &[("unknown-key", Some(1))]);
+        check(&"[{\"a\":[\n".repeat(5_000), &[]);
+        check(&format!("UnknownKey {}", "<a>".repeat(10_000)), &[("unknown-key", Some(1))]);
     }
 
     #[test]

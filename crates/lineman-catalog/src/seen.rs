@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::LazyLock;
 
@@ -6,17 +7,20 @@ use regex::Regex;
 
 use crate::body::{Document, code_forms};
 use crate::matching::Response;
+use crate::pattern::constant;
 
 /// How much of one text rules look at, in bytes.
 pub(crate) const LONGEST: usize = 1 << 20;
 
 /// A status as programs state it: `HTTP/1.1 403`, `status code: 403`, `returned error: 403`.
-static STATED_STATUS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
+static STATED_STATUS: LazyLock<Regex> = LazyLock::new(|| {
+    constant(
         r#"(?i)(?:\bhttp(?:/[0-9.]+)?|status(?:[ _-]?code)?|\bresponse(?: code)?|\berror(?: code)?|\bcode)["']?\s*[:=]?\s*["'(<]*([1-5][0-9]{2})\b"#,
     )
-    .ok()
 });
+
+/// The password in an address: people paste what nobody could know to redact.
+static PASSWORD_IN_URL: LazyLock<Regex> = LazyLock::new(|| constant(r"(://[^\s/:@]*):[^\s/@]+@"));
 
 /// What was seen of one failure, in the one form in which rules look at it.
 #[derive(Debug, Default)]
@@ -49,7 +53,7 @@ enum Place {
 impl Seen {
     /// A program's output.
     pub(crate) fn text(text: &str) -> Seen {
-        let text = collapse(&clean(text, LONGEST));
+        let text = collapse(&without_passwords(&clean(text, LONGEST)));
         Seen { flat: text.replace('\n', " "), text, prose: true, place: Place::From(1), ..Seen::default() }
     }
 
@@ -75,8 +79,8 @@ impl Seen {
 
     /// A JSON or XML document.
     pub(crate) fn document(document: Document) -> Seen {
-        let flat = document.lines.replace('\n', " ");
-        Seen { text: document.lines, flat, codes: document.codes, ..Seen::default() }
+        let text = without_passwords(&document.lines).into_owned();
+        Seen { flat: text.replace('\n', " "), text, codes: document.codes, ..Seen::default() }
     }
 
     /// Lets codes stand anywhere in the text: the fields of a log line hold prose.
@@ -114,7 +118,7 @@ impl Seen {
     /// The status of the answer, or the one that the text states.
     pub(crate) fn status(&self) -> Option<u16> {
         *self.status.get_or_init(|| {
-            let stated = STATED_STATUS.as_ref()?.captures(&self.flat)?;
+            let stated = STATED_STATUS.captures(&self.flat)?;
             stated.get(1)?.as_str().parse().ok()
         })
     }
@@ -156,6 +160,10 @@ impl Seen {
             Place::From(line) => Some(line + self.text[..offset.unwrap_or(0)].matches('\n').count()),
         }
     }
+}
+
+fn without_passwords(text: &str) -> Cow<'_, str> {
+    PASSWORD_IN_URL.replace_all(text, "$1:…@")
 }
 
 /// Single blanks within lines, none at their ends; the frames that programs draw around errors go.
@@ -222,6 +230,18 @@ mod tests {
         check("error=blocked", "blocked", true);
         check("they are blocked now", "blocked", false);
         check("reply 10013", "10013", false);
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_not_repeated() {
+        let check = |seen: Seen| {
+            assert!(!seen.lines().contains("hunter2") && !seen.flat().contains("hunter2"), "{seen:?}");
+            assert!(seen.lines().contains("https://ci:…@host.example.com/o/r"), "{seen:?}");
+        };
+        let text = "unable to access 'https://ci:hunter2@host.example.com/o/r'";
+        check(Seen::text(text));
+        let body = serde_json::json!({ "message": text }).to_string();
+        check(Seen::response(&Response { body: &body, ..Response::default() }, &[]));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use lineman_model::clean_line;
 /// Longest value put into a template, in bytes.
 const LONGEST_VALUE: usize = 200;
 /// What stands for a value that was not seen, outside square brackets.
-const UNSEEN: &str = "…";
+pub(crate) const UNSEEN: &str = "…";
 
 /// What the named groups of a rule's patterns saw.
 pub(crate) type Captures = BTreeMap<String, String>;

@@ -20,7 +20,7 @@ const PARALLEL: usize = 8;
 /// The most that is read to find a secret, in bytes, whatever holds it.
 pub(crate) const LIMIT: u64 = 1024 * 1024;
 /// How much of what a program complains is kept, in bytes.
-const STDERR_LIMIT: u64 = 8 * 1024;
+pub(crate) const STDERR_LIMIT: usize = 64 * 1024;
 
 /// What a program printed, or why that cannot be had.
 pub(crate) type Printed = Result<Zeroizing<Vec<u8>>, Failed>;
@@ -89,7 +89,7 @@ async fn run(argv: &[String], deadline: Instant) -> Printed {
         };
         let complaint = async {
             // The rest is read and dropped: a program must not wait for somebody to listen.
-            let rest = read_up_to(err, STDERR_LIMIT, &mut stderr).await?;
+            let rest = read_up_to(err, STDERR_LIMIT as u64, &mut stderr).await?;
             if let Some(mut rest) = rest {
                 let dropped = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
                 dropped.map_err(|error| reason(&error))?;

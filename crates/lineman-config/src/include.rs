@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
+use lineman_model::clean_line;
 
 use crate::error::{At, Mistakes};
 use crate::node::Node;
@@ -81,20 +82,15 @@ fn matches(source: &Source, pattern: &Node<'_>) -> Result<Vec<PathBuf>, Problem>
         MatchOptions { require_literal_separator: true, require_literal_leading_dot: true, ..MatchOptions::new() };
     let found =
         glob::glob_with(&full, options).map_err(|error| Problem::IncludePattern { error: error.msg.to_owned() })?;
-    let mut files = Vec::new();
-    for path in found.take(MOST_FILES + 1) {
-        let path = path.map_err(|error| Problem::Unreadable {
-            path: error.path().display().to_string(),
-            error: reason(error.error()),
-        })?;
-        if !path.is_dir() {
-            files.push(path);
-        }
-    }
+    let files = found.filter(|path| !path.as_ref().is_ok_and(|path| path.is_dir())).take(MOST_FILES + 1);
+    let mut files = files.collect::<Result<Vec<_>, _>>().map_err(|error| Problem::Unreadable {
+        path: clean_line(&error.path().to_string_lossy(), 1000),
+        error: reason(error.error()),
+    })?;
     files.sort();
     Ok(files)
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    clean_line(&path.file_name().unwrap_or_default().to_string_lossy(), 100)
 }

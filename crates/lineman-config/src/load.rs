@@ -8,7 +8,7 @@ use toml::de::DeValue;
 
 use crate::config::{Config, Configured, Environment, Grants, Installed, Plugins, Suppression, Vantage};
 use crate::error::{At, ConfigError, Mistakes};
-use crate::nearest::{list, nearest, suggestion};
+use crate::nearest::{list, nearest, quoted, suggestion};
 use crate::node::Node;
 use crate::problem::Problem;
 use crate::reference::{absolute, read_variable};
@@ -106,7 +106,7 @@ fn check_enabled(id: &str, enabled: &[String], installed: &dyn Installed, node: 
 fn not_installed(id: &str, ids: &[String]) -> Problem {
     let mut ids = ids.to_vec();
     ids.sort();
-    let near = nearest(id, ids.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`? "));
+    let near = nearest(id, ids.iter().map(String::as_str)).map(|near| format!("did you mean {}? ", quoted(near)));
     let known = if ids.is_empty() { "none is installed".to_owned() } else { format!("installed: {}", list(&ids)) };
     Problem::NotInstalled { id: clean_line(id, 100), help: near.unwrap_or_default() + &known }
 }
@@ -125,9 +125,10 @@ impl Reader<'_> {
         // Only the main file may hold these; when it could not be read, there is nothing to say.
         let main = roots.first().filter(|root| root.source.index == 0);
         let plugins = main.and_then(|main| main.get("plugins"));
-        let plugins = plugins.map(|plugins| self.plugins(&plugins)).unwrap_or_default();
+        let (plugins, shapes) = plugins.map(|plugins| self.plugins(&plugins)).unwrap_or_default();
         let vantage = main.and_then(|main| main.get("vantage")).map(|node| read_vantage(&node)).unwrap_or_default();
-        let providers = self.providers(&plugins, main.and_then(|main| main.get("defaults")), main);
+        let defaults = main.and_then(|main| main.get("defaults"));
+        let providers = self.providers(&plugins.enable, shapes, defaults);
         let mut integrations: BTreeMap<&str, (At, Option<Configured>)> = BTreeMap::new();
         for table in roots.iter().filter_map(|root| root.get("integration")).filter(Node::is_table) {
             for (name, key, node) in table.children() {
@@ -178,18 +179,24 @@ impl Reader<'_> {
         }
     }
 
-    fn plugins(&self, node: &Node<'_>) -> Plugins {
+    fn plugins(&self, node: &Node<'_>) -> (Plugins, Shapes) {
         let mut enable = Vec::new();
+        let mut shapes = Shapes::new();
         let ids = self.installed.ids();
         for (id, at) in read_enable(node) {
-            if !ids.contains(&id) {
-                node.mistakes.add(Some(at), not_installed(&id, &ids));
-            } else if self.installed.description(&id).is_none() {
-                node.mistakes.add(Some(at), Problem::NoDescription { id: id.clone() });
+            if enable.contains(&id) {
+                continue;
             }
-            if !enable.contains(&id) {
-                enable.push(id);
+            let shape = match self.installed.description(&id) {
+                _ if !ids.contains(&id) => Err(not_installed(&id, &ids)),
+                None => Err(Problem::NoDescription { id: id.clone() }),
+                Some(plugin) => Shape::new(plugin),
+            };
+            match shape {
+                Ok(shape) => _ = shapes.insert(id.clone(), shape),
+                Err(problem) => node.mistakes.add(Some(at), problem),
             }
+            enable.push(id);
         }
         let mut grants = BTreeMap::new();
         let tables = if node.value.is_table() { node.children() } else { Vec::new() };
@@ -201,7 +208,7 @@ impl Reader<'_> {
                 grants.insert(key.to_owned(), self.grants(&table));
             }
         }
-        Plugins { enable, grants }
+        (Plugins { enable, grants }, shapes)
     }
 
     fn grants(&self, node: &Node<'_>) -> Grants {
@@ -217,30 +224,11 @@ impl Reader<'_> {
         }
     }
 
-    fn providers<'a>(
-        &'a self,
-        plugins: &'a Plugins,
-        defaults: Option<Node<'a>>,
-        main: Option<&Node<'_>>,
-    ) -> Providers<'a> {
-        let mut shapes = Shapes::new();
-        for id in &plugins.enable {
-            match self.installed.description(id).map(Shape::new) {
-                Some(Ok(shape)) => {
-                    shapes.insert(id.clone(), shape);
-                }
-                Some(Err(problem)) => {
-                    if let Some(main) = main {
-                        main.mistakes.add(None, problem);
-                    }
-                }
-                None => {}
-            }
-        }
+    fn providers<'a>(&'a self, enabled: &'a [String], shapes: Shapes, defaults: Option<Node<'a>>) -> Providers<'a> {
         let mut tables = BTreeMap::new();
         for (id, at, node) in defaults.filter(Node::is_table).map(|node| node.children()).unwrap_or_default() {
             let key = Node { span: at.span, ..node.clone() };
-            if !check_enabled(id, &plugins.enable, self.installed, &key) || !node.is_table() {
+            if !check_enabled(id, enabled, self.installed, &key) || !node.is_table() {
                 continue;
             }
             node.only(&DEFAULTS_KEYS);
@@ -248,7 +236,7 @@ impl Reader<'_> {
                 tables.insert(id.to_owned(), settings);
             }
         }
-        Providers { enabled: &plugins.enable, installed: self.installed, shapes, defaults: tables }
+        Providers { enabled, installed: self.installed, shapes, defaults: tables }
     }
 }
 

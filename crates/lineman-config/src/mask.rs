@@ -33,24 +33,34 @@ const TELLING: [&str; 11] = [
 /// masked that looks like one, since any mistake brings the lines around it to the screen.
 pub(crate) fn mask(source: &Source, hidden: impl Iterator<Item = Range<usize>>) -> String {
     let mut bytes = source.text.clone().into_bytes();
-    hidden.for_each(|span| blot(&mut bytes, span));
+    hidden.for_each(|span| blot_scalar(&mut bytes, span));
     let nowhere = Mistakes::default();
     match source.document() {
         Some(document) => by_key(&document.root(&nowhere), Where::Plain, 0, &mut bytes),
         None => by_line(&source.text, &mut bytes),
     }
+    comments(&source.text, &mut bytes);
     controls(&source.text, &mut bytes);
     // Only whole characters are replaced; should one be cut after all, nothing is shown.
     String::from_utf8(bytes).unwrap_or_else(|error| "?".repeat(error.as_bytes().len()))
 }
 
-/// Replaces a span, all but its line ends and quotes.
+/// Replaces a span, all but its line ends.
 fn blot(bytes: &mut [u8], span: Range<usize>) {
     for byte in bytes.get_mut(span).into_iter().flatten() {
-        if !matches!(byte, b'\n' | b'\r' | b'"' | b'\'') {
+        if !matches!(byte, b'\n' | b'\r') {
             *byte = b'*';
         }
     }
+}
+
+/// Replaces a value, all but the quotes around it.
+fn blot_scalar(bytes: &mut [u8], span: Range<usize>) {
+    let text = bytes.get(span.clone()).unwrap_or_default();
+    let is = |quote: &[u8]| text.len() >= 2 * quote.len() && text.starts_with(quote) && text.ends_with(quote);
+    let quotes: [&[u8]; 4] = [b"\"\"\"", b"\'\'\'", b"\"", b"\'"];
+    let quote = quotes.into_iter().find(|quote| is(quote)).map_or(0, <[u8]>::len);
+    blot(bytes, span.start + quote..span.end - quote);
 }
 
 fn is_telling(key: &str) -> bool {
@@ -83,7 +93,7 @@ fn by_key(node: &Node<'_>, place: Where, depth: usize, bytes: &mut [u8]) {
             }
         }
         DeValue::Array(_) => node.items().for_each(|item| by_key(&item, place, depth + 1, bytes)),
-        _ if place == Where::Secret => blot(bytes, node.span.clone()),
+        _ if place == Where::Secret => blot_scalar(bytes, node.span.clone()),
         DeValue::String(text) => {
             let Some(password) = password(text) else { return };
             // Between its quotes the text stands as it is, unless it has escapes.
@@ -91,7 +101,7 @@ fn by_key(node: &Node<'_>, place: Where, depth: usize, bytes: &mut [u8]) {
             if node.source.text[start..].starts_with(text.as_ref()) {
                 blot(bytes, start + password.start..start + password.end);
             } else {
-                blot(bytes, node.span.clone());
+                blot_scalar(bytes, node.span.clone());
             }
         }
         _ => {}
@@ -154,6 +164,25 @@ fn password(text: &str) -> Option<Range<usize>> {
     let colon = start + text[start..end].find(':')?;
     let has_none = Url::parse(text).is_ok_and(|url| url.password().is_none());
     (!has_none).then_some(colon + 1..end)
+}
+
+/// Masks what was commented out next to secrets.
+fn comments(text: &str, bytes: &mut [u8]) {
+    let mut in_secrets = false;
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let header = line.trim_start();
+        if header.starts_with('[') && !header.contains('=') {
+            in_secrets = header.contains("secrets");
+        }
+        // A `#` within quotes is no comment, but then little is lost.
+        if let Some(comment) = line.find('#')
+            && (in_secrets || is_telling(line))
+        {
+            blot(bytes, start + comment + 1..start + line.len());
+        }
+        start += line.len();
+    }
 }
 
 /// Replaces what a terminal would obey or not show.

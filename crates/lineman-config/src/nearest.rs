@@ -1,3 +1,5 @@
+use lineman_model::clean_line;
+
 /// The known word that an unknown one was probably meant to be.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Nobody mistypes a word this long, and the distance takes quadratic time.
@@ -18,7 +20,7 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
 /// What to say of an unknown word: the nearest known one, else all of them.
 pub(crate) fn suggestion(word: &str, known: &[&str]) -> Option<String> {
     match nearest(word, known.iter().copied()) {
-        Some(near) => Some(format!("did you mean `{near}`?")),
+        Some(near) => Some(format!("did you mean {}?", quoted(near))),
         None if known.is_empty() => None,
         None => Some(format!("known: {}", list(known))),
     }
@@ -26,7 +28,12 @@ pub(crate) fn suggestion(word: &str, known: &[&str]) -> Option<String> {
 
 /// Words in backticks, with commas between.
 pub(crate) fn list<S: AsRef<str>>(words: &[S]) -> String {
-    words.iter().map(|word| format!("`{}`", word.as_ref())).collect::<Vec<_>>().join(", ")
+    words.iter().map(|word| quoted(word.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+/// A word in backticks. It may come from a plugin, and is about to be shown.
+pub(crate) fn quoted(word: &str) -> String {
+    format!("`{}`", clean_line(word, 100))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::command::{self, Failed, LIMIT, Printed};
+use crate::command::{self, Failed, LIMIT, Printed, STDERR_LIMIT};
 use crate::config::{Configured, Environment, SecretRef, SecretSource};
 use crate::connection::proxy_for_all;
 use crate::source::reason;
@@ -207,7 +207,10 @@ fn complaint(failed: &Failed, subject: &Subject, redactor: &Redactor) -> Option<
         return None;
     }
     redactor.add(&subject.name, &Secret::new(String::from_utf8_lossy(&failed.stdout)));
-    Some(clip(&redactor.scrub(&String::from_utf8_lossy(&failed.stderr)), LOG_LIMIT))
+    let text = redactor.scrub(&String::from_utf8_lossy(&failed.stderr));
+    // The end may be the beginning of a secret, which is not known by half.
+    let cut = if failed.stderr.len() < STDERR_LIMIT { 0 } else { redactor.longest() };
+    Some(clip(&text, LOG_LIMIT.min(text.len().saturating_sub(cut))))
 }
 
 /// Follows one reference to its value.
@@ -226,7 +229,7 @@ async fn follow<'a>(
             };
             let value = env.var(name).ok_or_else(|| why(Kind::Missing, "is not set"))?;
             let bytes = Zeroizing::new(value.into_encoded_bytes());
-            value_of(bytes, reference).map_err(|(kind, seen)| why(kind, seen))
+            value_of(&bytes, reference).map_err(|(kind, seen)| why(kind, seen))
         }
         SecretSource::File(path) => {
             let why = |kind, seen: &str| Unresolved {
@@ -236,7 +239,7 @@ async fn follow<'a>(
                 place: Held::File(path),
             };
             let bytes = read_file(path).await.map_err(|(kind, seen)| why(kind, &seen))?;
-            value_of(bytes, reference).map_err(|(kind, seen)| why(kind, seen))
+            value_of(&bytes, reference).map_err(|(kind, seen)| why(kind, seen))
         }
         SecretSource::Command(argv) => {
             // Arguments may hold what nobody should read; the program's name will do.
@@ -249,7 +252,7 @@ async fn follow<'a>(
             };
             match printed.get(argv) {
                 Some(Ok(bytes)) => {
-                    value_of(bytes.clone(), reference).map_err(|(kind, seen)| why(kind, "the output of", seen, None))
+                    value_of(bytes, reference).map_err(|(kind, seen)| why(kind, "the output of", seen, None))
                 }
                 Some(Err(failed)) => Err(why(Kind::SourceFailed, "program", &failed.what, Some(failed))),
                 None => Err(why(Kind::SourceFailed, "program", "was not run", None)),
@@ -277,8 +280,8 @@ async fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, (Kind, String)> {
 }
 
 /// The secret in what a place holds; a failure is the end of a sentence about the place.
-fn value_of(bytes: Zeroizing<Vec<u8>>, reference: &SecretRef) -> Result<Secret, (Kind, &'static str)> {
-    let text = std::str::from_utf8(&bytes).map_err(|_| (Kind::SourceFailed, "holds bytes that are not UTF-8"))?;
+fn value_of(bytes: &[u8], reference: &SecretRef) -> Result<Secret, (Kind, &'static str)> {
+    let text = std::str::from_utf8(bytes).map_err(|_| (Kind::SourceFailed, "holds bytes that are not UTF-8"))?;
     let value = match &reference.json_pointer {
         None => Zeroizing::new(text.to_owned()),
         Some(pointer) => {

@@ -249,3 +249,31 @@ fn move_references(schema: &mut Value, name: &str) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mask::REFERENCE_KEYS;
+    use crate::{connection, integration, load};
+
+    #[test]
+    fn the_schema_knows_the_keys_that_the_loader_knows() {
+        let schema = schema(&[]);
+        let check = |pointer: &str, keys: &[&str]| {
+            let properties = schema.pointer(pointer).and_then(Value::as_object).map(|table| table.keys().cloned());
+            let mut found: Vec<String> = properties.into_iter().flatten().collect();
+            let mut expect = keys.to_vec();
+            found.sort();
+            expect.sort();
+            assert_eq!(found, expect, "{pointer}");
+        };
+        check("/properties", &load::KEYS);
+        check("/properties/vantage/properties", &load::VANTAGE_KEYS);
+        check("/properties/plugins/additionalProperties/properties", &load::GRANT_KEYS);
+        check("/properties/defaults/additionalProperties/properties", &load::DEFAULTS_KEYS);
+        check("/properties/suppress/items/properties", &load::SUPPRESS_KEYS);
+        check("/$defs/integration/properties", &integration::KEYS);
+        check("/$defs/integration/properties/connection/properties", &connection::KEYS);
+        check("/$defs/reference/properties", &REFERENCE_KEYS);
+    }
+}

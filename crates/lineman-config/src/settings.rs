@@ -1,3 +1,4 @@
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use toml::de::DeValue;
 
 use crate::config::Environment;
 use crate::error::At;
-use crate::nearest::{list, nearest, suggestion};
+use crate::nearest::{list, nearest, quoted, suggestion};
 use crate::node::{Node, with_article};
 use crate::problem::Problem;
 use crate::reference::absolute;
@@ -44,7 +45,9 @@ impl Shape {
         let mut merged = Value::Object(Map::new());
         for layer in defaults.into_iter().chain(own) {
             let mut settings = layer.json()?;
-            self.make_paths_absolute(&self.schema, &mut settings, &layer.source.directory(), env, 0);
+            let directory = layer.source.directory();
+            let paths = Paths { schema: &self.schema, directory: &directory, env, steps: Cell::new(MOST_STEPS) };
+            paths.make_absolute(&self.schema, &mut settings, 0);
             merge(&mut merged, settings);
         }
         let errors: Vec<_> = self.validator.iter_errors(&merged).collect();
@@ -94,7 +97,7 @@ impl Shape {
             ValidationErrorKind::Enum { options } => {
                 let options: Vec<&str> = options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                 let near = nearest(node.value.as_str().unwrap_or_default(), options.iter().copied());
-                let help = near.map(|near| format!("did you mean `{near}`?"));
+                let help = near.map(|near| format!("did you mean {}?", quoted(near)));
                 node.report(Problem::Setting { what, error: format!("it must be one of {}", list(&options)), help });
             }
             _ => {
@@ -127,23 +130,27 @@ impl Shape {
         let (parent, _) = error.schema_path().as_str().rsplit_once('/')?;
         self.schema.pointer(parent)
     }
+}
 
-    /// Follows the schema and the value together, and makes absolute what has the format `path`.
-    fn make_paths_absolute(
-        &self,
-        schema: &Value,
-        value: &mut Value,
-        directory: &Path,
-        env: &dyn Environment,
-        depth: u8,
-    ) {
-        // A schema may refer to itself.
-        if depth > 32 {
-            return;
-        }
-        let go = |schema: &Value, value: &mut Value| {
-            self.make_paths_absolute(schema, value, directory, env, depth + 1);
-        };
+/// How many parts of a schema are followed to find paths, and how deep: a schema may refer to
+/// itself, even twice.
+const MOST_STEPS: u32 = 100_000;
+const DEEPEST: u32 = 100;
+
+/// Makes absolute what a schema gives the format `path`.
+struct Paths<'a> {
+    schema: &'a Value,
+    directory: &'a Path,
+    env: &'a dyn Environment,
+    steps: Cell<u32>,
+}
+
+impl Paths<'_> {
+    /// Follows a part of the schema and the value that it is about together.
+    fn make_absolute(&self, schema: &Value, value: &mut Value, depth: u32) {
+        let Some(steps) = self.steps.get().checked_sub(1).filter(|_| depth < DEEPEST) else { return };
+        self.steps.set(steps);
+        let go = |schema: &Value, value: &mut Value| self.make_absolute(schema, value, depth + 1);
         let target = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
         if let Some(target) = target.and_then(|target| self.schema.pointer(target)) {
             go(target, value);
@@ -153,7 +160,7 @@ impl Shape {
         }
         match value {
             Value::String(path) if schema.get("format").and_then(Value::as_str) == Some("path") => {
-                *path = absolute(path, directory, env).to_string_lossy().into_owned();
+                *path = absolute(path, self.directory, self.env).to_string_lossy().into_owned();
             }
             Value::Array(items) => {
                 if let Some(schema) = schema.get("items") {

@@ -128,15 +128,16 @@ pub struct CheckOutcome {
 }
 
 impl CheckOutcome {
-    /// Hands every text to `edit`: redaction and cleaning go through here.
+    /// Every text of the outcome, for redaction.
     pub fn for_each_text(&mut self, edit: &mut dyn FnMut(&mut String)) {
-        let CheckOutcome { skip, phases, requirements, expires, not_proved } = self;
-        skip.iter_mut().for_each(|skip| edit(&mut skip.why));
-        phases.iter_mut().for_each(|phase| edit(&mut phase.name));
-        requirements.iter_mut().for_each(|requirement| edit(&mut requirement.id));
-        expires.iter_mut().for_each(|expiry| edit(&mut expiry.what));
-        for NotProved { what, why, needs, .. } in not_proved {
-            [what, why].into_iter().chain(needs).for_each(&mut *edit);
+        self.skip.iter_mut().for_each(|skip| edit(&mut skip.why));
+        self.phases.iter_mut().for_each(|phase| edit(&mut phase.name));
+        self.requirements.iter_mut().for_each(|requirement| edit(&mut requirement.id));
+        self.expires.iter_mut().for_each(|expiry| edit(&mut expiry.what));
+        for entry in &mut self.not_proved {
+            edit(&mut entry.what);
+            edit(&mut entry.why);
+            entry.needs.iter_mut().for_each(&mut *edit);
         }
     }
 }

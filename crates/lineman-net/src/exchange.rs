@@ -92,7 +92,8 @@ pub(crate) async fn exchange(seen: &mut Seen, line: Line<'_>, target: &Target, b
     let received_at = Timestamp::now();
     let (head, body) = response.into_parts();
     let status = head.status.as_u16();
-    let text = if status >= 400 { beginning(body, deadline).await } else { String::new() };
+    // What is told apart by its words comes with this status; no other body is worth a wait.
+    let text = if status == 400 { beginning(body, deadline).await } else { String::new() };
     let headers = telling(&head.headers);
     let failure = context.refused(status, &headers, &text);
     seen.http(target, started.elapsed(), Some((status, headers, text)));

@@ -8,6 +8,8 @@ use crate::words::{day, duration};
 const BODY: usize = 240;
 /// Lines of a program and headers that are shown unless everything is.
 const LINES: usize = 4;
+/// Headers that every answer has; they are kept in the report and seldom tell anything.
+const ROUTINE: [&str; 3] = ["content-type", "date", "server"];
 
 /// One text per line to show, the telling one first.
 pub(crate) fn lines(evidence: &Evidence, everything: bool) -> Vec<String> {
@@ -22,7 +24,8 @@ pub(crate) fn lines(evidence: &Evidence, everything: bool) -> Vec<String> {
             if let Some(body) = body.as_deref().map(gist).filter(|body| !body.is_empty()) {
                 lines.push(if everything { body } else { clip(&body, BODY) });
             }
-            lines.extend(headers.iter().take(limit).map(|header| format!("{}: {}", header.name, header.value)));
+            let telling = headers.iter().filter(|header| everything || !ROUTINE.contains(&header.name.as_str()));
+            lines.extend(telling.take(limit).map(|header| format!("{}: {}", header.name, header.value)));
             let new = request_id.as_ref().filter(|id| !lines.iter().any(|line| line.contains(*id)));
             let new = new.map(|id| format!("request id {id}"));
             lines.extend(new);

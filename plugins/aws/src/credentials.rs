@@ -1,6 +1,5 @@
 //! Whose name the calls are made in: the key pair of the configuration, or the session of a role.
 
-use lineman_sdk::Timestamp;
 use lineman_sdk::prelude::*;
 
 use crate::Aws;
@@ -37,19 +36,16 @@ impl Credentials {
 }
 
 /// The credentials that the integration starts from: its key pair, else the role that its web
-/// identity token gives. Obtained once.
+/// identity token gives.
 pub(crate) async fn base(cx: &Cx<Aws>) -> Result<Credentials, Stop> {
-    let made = cx.session().base.get_or_init(|| async {
-        let secrets = cx.secrets();
-        match (&secrets.access_key_id, &secrets.secret_access_key) {
-            (Some(id), Some(secret)) => {
-                let token = secrets.session_token.clone().filter(|token| !token.is_empty());
-                Ok(Credentials { id: id.clone(), secret: secret.clone(), token })
-            }
-            _ => memo(with_web_identity(cx).await),
+    let secrets = cx.secrets();
+    match (&secrets.access_key_id, &secrets.secret_access_key) {
+        (Some(id), Some(secret)) => {
+            let token = secrets.session_token.clone().filter(|token| !token.is_empty());
+            Ok(Credentials { id: id.clone(), secret: secret.clone(), token })
         }
-    });
-    unmemo(made.await)
+        _ => cx.session().web_identity.get(with_web_identity(cx)).await,
+    }
 }
 
 /// The credentials that the platform works with: those of the configured role, else the base.
@@ -60,15 +56,12 @@ pub(crate) async fn working(cx: &Cx<Aws>) -> Result<Credentials, Stop> {
     }
 }
 
-/// The session of the configured role, where there is one to assume with keys. Obtained once.
+/// The session of the configured role, where there is one to assume with keys.
 pub(crate) async fn assumed(cx: &Cx<Aws>) -> Result<Option<Credentials>, Stop> {
-    let made = cx.session().assumed.get_or_init(|| async {
-        if cx.settings().role.is_none() || cx.secrets().access_key_id.is_none() {
-            return Ok(None);
-        }
-        memo(assume(cx).await.map(Some))
-    });
-    unmemo(made.await)
+    if cx.settings().role.is_none() || cx.secrets().access_key_id.is_none() {
+        return Ok(None);
+    }
+    cx.session().assumed.get(assume(cx)).await.map(Some)
 }
 
 async fn assume(cx: &Cx<Aws>) -> Result<Credentials, Stop> {
@@ -129,21 +122,6 @@ fn about_role(finding: Finding, arn: &str, external_id: bool) -> Finding {
     finding
 }
 
-/// Findings are kept and given out again; why a check was skipped never is.
-pub(crate) fn memo<T>(result: Result<T, Stop>) -> Result<T, Box<Finding>> {
-    result.map_err(|stop| {
-        let finding = stop.finding().cloned();
-        Box::new(
-            finding.unwrap_or_else(|| Finding::new("aws/undetermined", Cause::Undetermined, "The call was not made.")),
-        )
-    })
-}
-
-/// The other way.
-pub(crate) fn unmemo<T: Clone>(result: &Result<T, Box<Finding>>) -> Result<T, Stop> {
-    result.clone().map_err(|finding| Stop::from(*finding))
-}
-
 #[derive(Deserialize)]
 struct AssumeRoleResponse {
     #[serde(rename = "AssumeRoleResult")]
@@ -168,7 +146,6 @@ struct Issued {
     access_key_id: Secret,
     secret_access_key: Secret,
     session_token: Secret,
-    expiration: Timestamp,
 }
 
 impl Issued {
@@ -176,7 +153,6 @@ impl Issued {
         cx.conceal("assumed access key id", &self.access_key_id);
         cx.conceal("assumed secret access key", &self.secret_access_key);
         cx.conceal("assumed session token", &self.session_token);
-        cx.expires("session of the assumed role", self.expiration);
         Credentials { id: self.access_key_id, secret: self.secret_access_key, token: Some(self.session_token) }
     }
 }

@@ -3,7 +3,7 @@
 use lineman_sdk::prelude::*;
 
 use crate::Aws;
-use crate::credentials::{assumed, base, memo, unmemo};
+use crate::credentials::{assumed, base};
 use crate::query::{self, Service};
 
 /// Who AWS says that a credential is.
@@ -44,17 +44,12 @@ impl Identity {
 
 /// Asks AWS once who the base credential is. This is the one attempt to authenticate.
 pub(crate) async fn caller(cx: &Cx<Aws>) -> Result<Identity, Stop> {
-    let made = cx.session().identity.get_or_init(|| async {
-        memo(
-            async {
-                let base = base(cx).await?;
-                let answer: Response = query::call(cx, Service::Sts, "GetCallerIdentity", &[], Some(&base)).await?;
-                Ok(answer.result)
-            }
-            .await,
-        )
-    });
-    unmemo(made.await)
+    let ask = async {
+        let base = base(cx).await?;
+        let answer: Response = query::call(cx, Service::Sts, "GetCallerIdentity", &[], Some(&base)).await?;
+        Ok(answer.result)
+    };
+    cx.session().identity.get(ask).await
 }
 
 /// `aws/identity`.

@@ -33,10 +33,26 @@ pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
         }
         Err(stop) => return Err(stop),
     };
-    for finding in judge(&cx, &keys, credentials.id(), Timestamp::now()) {
-        cx.report(finding);
+    let findings = judge(&cx, &keys, credentials.id(), Timestamp::now());
+    if findings.is_empty() {
+        return Ok(());
+    }
+    // Worth a call only for those who are about to replace the key.
+    let last_used = last_used(&cx, &credentials).await;
+    for finding in findings {
+        let detail = [finding.detail.clone(), last_used.clone()].into_iter().flatten().collect::<Vec<_>>().join(" ");
+        cx.report(if detail.is_empty() { finding } else { finding.detail(detail) });
     }
     Ok(())
+}
+
+/// Where the key was used last, as a sentence; none where AWS does not tell.
+async fn last_used(cx: &Cx<Aws>, credentials: &Credentials) -> Option<String> {
+    let parameters = [("AccessKeyId", credentials.id())];
+    let answer: LastUsedResponse =
+        query::call(cx, Service::Iam, "GetAccessKeyLastUsed", &parameters, Some(credentials)).await.ok()?;
+    let LastUsed { at, service, region } = answer.result.last_used;
+    Some(format!("It was last used on {} for {service} in {region}.", at?.strftime("%Y-%m-%d")))
 }
 
 /// Whether AWS knows the credential and does not allow the call.
@@ -107,4 +123,27 @@ struct AccessKey {
     access_key_id: String,
     status: String,
     create_date: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct LastUsedResponse {
+    #[serde(rename = "GetAccessKeyLastUsedResult")]
+    result: LastUsedResult,
+}
+
+#[derive(Deserialize)]
+struct LastUsedResult {
+    #[serde(rename = "AccessKeyLastUsed")]
+    last_used: LastUsed,
+}
+
+#[derive(Deserialize)]
+struct LastUsed {
+    /// Absent for a key that was never used.
+    #[serde(rename = "LastUsedDate")]
+    at: Option<Timestamp>,
+    #[serde(rename = "ServiceName")]
+    service: String,
+    #[serde(rename = "Region")]
+    region: String,
 }

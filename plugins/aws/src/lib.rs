@@ -17,12 +17,13 @@ mod partition;
 mod permissions;
 mod query;
 mod reach;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
-use lineman_sdk::Walk;
 use lineman_sdk::prelude::*;
-use tokio::sync::OnceCell;
+use lineman_sdk::{Once, Walk};
 
 use crate::credentials::Credentials;
 use crate::identity::Identity;
@@ -70,10 +71,10 @@ struct Secrets {
 /// What the checks of one integration share: each is obtained once.
 #[derive(Default)]
 struct Session {
-    walk: OnceCell<Arc<Walk>>,
-    base: OnceCell<Result<Credentials, Box<Finding>>>,
-    identity: OnceCell<Result<Identity, Box<Finding>>>,
-    assumed: OnceCell<Result<Option<Credentials>, Box<Finding>>>,
+    walk: Once<Arc<Walk>>,
+    web_identity: Once<Credentials>,
+    identity: Once<Identity>,
+    assumed: Once<Credentials>,
 }
 
 struct Aws;

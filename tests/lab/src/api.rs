@@ -146,10 +146,10 @@ impl Server {
         self.serving.address
     }
 
-    /// `http://127.0.0.1:PORT` or `https://localhost:PORT`, without a final slash.
+    /// `http://127.0.0.1:PORT` or `https://127.0.0.1:PORT`, without a final slash. Good certificates
+    /// are for `localhost` too.
     pub fn url(&self) -> String {
-        let host = if self.scheme == "https" { "localhost" } else { "127.0.0.1" };
-        format!("{}://{host}:{}", self.scheme, self.address().port())
+        format!("{}://{}", self.scheme, self.address())
     }
 
     /// What it was asked.
@@ -223,7 +223,7 @@ fn payload(response: Response, end: End) -> Result<hyper::Response<Payload>, Bro
             answer = answer.header(name, value);
         }
     }
-    answer.body(Payload { body: Some(body), end, length: length as u64 }).map_err(|_| Broken)
+    answer.body(Payload { body: Some(body), end, length: length as u64, flushed: false }).map_err(|_| Broken)
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -238,6 +238,7 @@ struct Payload {
     body: Option<Bytes>,
     end: End,
     length: u64,
+    flushed: bool,
 }
 
 impl Body for Payload {
@@ -246,18 +247,79 @@ impl Body for Payload {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut TaskContext<'_>,
+        context: &mut TaskContext<'_>,
     ) -> Poll<Option<std::result::Result<Frame<Bytes>, Broken>>> {
         match (self.body.take().filter(|body| !body.is_empty()), self.end) {
             (Some(body), _) => Poll::Ready(Some(Ok(Frame::data(body)))),
             (None, End::Whole) => Poll::Ready(None),
             // Nobody wakes the task: the connection lives until either side drops it.
             (None, End::Stalled) => Poll::Pending,
-            (None, End::Cut) => Poll::Ready(Some(Err(Broken))),
+            (None, End::Cut) if self.flushed => Poll::Ready(Some(Err(Broken))),
+            // hyper sends what it has when a body makes it wait, and drops it when one fails.
+            (None, End::Cut) => {
+                self.flushed = true;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read as _, Write as _};
+    use std::net::TcpStream;
+
+    use super::*;
+
+    const QUESTION: &str = "POST /a?b=c HTTP/1.1\r\nhost: lab\r\nx-key: canary\r\ncontent-length: 4\r\n\
+                            connection: close\r\n\r\nbody";
+
+    /// What comes back before the server closes, fails or falls silent.
+    fn ask(server: &Server) -> (String, Option<ErrorKind>) {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        stream.write_all(QUESTION.as_bytes()).unwrap();
+        let (mut text, mut piece) = (Vec::new(), [0; 4096]);
+        let error = loop {
+            match stream.read(&mut piece) {
+                Ok(0) => break None,
+                Ok(length) => text.extend_from_slice(&piece[..length]),
+                Err(error) => break Some(error.kind()),
+            }
+        };
+        (String::from_utf8(text).unwrap(), error)
+    }
+
+    #[test]
+    fn an_answer_arrives_as_far_as_it_is_told_to() {
+        let response = || Response::new(418).header("x-lab", "yes").body("0123456789");
+        let check = |answer: Answer, ends: &str, error: Option<ErrorKind>| {
+            let server = Server::http(move |_| answer.clone()).unwrap();
+            let (text, seen) = ask(&server);
+            assert!(text.ends_with(ends), "{text}");
+            assert_eq!(text.is_empty(), ends.is_empty(), "{text}");
+            assert_eq!(seen, error, "{text}");
+            assert_eq!(server.log().lines(), ["POST /a?b=c"]);
+        };
+        check(Answer::Send(response()), "\r\n\r\n0123456789", None);
+        check(Answer::After(Duration::from_millis(1), response()), "\r\n\r\n0123456789", None);
+        check(Answer::Stall(response()), "\r\n\r\n01234", Some(ErrorKind::WouldBlock));
+        check(Answer::Cut(response()), "\r\n\r\n01234", None);
+        check(Answer::Close, "", None);
+        check(Answer::Silence, "", Some(ErrorKind::WouldBlock));
+    }
+
+    #[test]
+    fn an_echo_gives_back_headers_and_body() {
+        let server = Server::http(|request| Response::echo(401, &request)).unwrap();
+        let (text, _) = ask(&server);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 401 ") && head.contains("x-echo-x-key: canary"), "{head}");
+        assert!(body.contains("x-key: canary\n") && body.ends_with("body"), "{body}");
     }
 }

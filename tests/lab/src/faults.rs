@@ -49,6 +49,9 @@ pub struct Fault {
     /// How the answer ends.
     #[serde(default)]
     pub delivery: Delivery,
+    /// Whether the words are the lab's, where the provider is on record with the rest.
+    #[serde(default)]
+    pub reconstructed: bool,
     /// Where the provider documents it.
     pub source: String,
 }
@@ -94,7 +97,14 @@ impl Fault {
 
 /// The faults that a server has been told to play. Clones share the list.
 #[derive(Clone, Debug, Default)]
-pub struct Injection(Arc<Mutex<Vec<(Fault, Option<u32>)>>>);
+pub struct Injection(Arc<Mutex<Vec<Planned>>>);
+
+/// A fault, and how many more times it is played; `None` is for ever.
+#[derive(Clone, Debug)]
+struct Planned {
+    fault: Fault,
+    left: Option<u32>,
+}
 
 impl Injection {
     /// Answers with this fault until [`Injection::clear`].
@@ -112,17 +122,18 @@ impl Injection {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    fn add(&self, fault: Fault, times: Option<u32>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((fault, times));
+    fn add(&self, fault: Fault, left: Option<u32>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Planned { fault, left });
     }
 
     pub(crate) fn take(&self, service: &str, operation: &str) -> Option<Fault> {
         let mut list = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (fault, left) = list.iter_mut().find(|(fault, left)| *left != Some(0) && fault.hits(service, operation))?;
-        if let Some(left) = left {
+        let planned =
+            list.iter_mut().find(|planned| planned.left != Some(0) && planned.fault.hits(service, operation))?;
+        if let Some(left) = &mut planned.left {
             *left -= 1;
         }
-        Some(fault.clone())
+        Some(planned.fault.clone())
     }
 }
 

@@ -47,13 +47,14 @@ pub fn generate(kind: Kind) -> Result<KeyPair> {
 
 /// A key in this format, encrypted where a passphrase is given.
 ///
-/// Ed25519 has no traditional PEM, and OpenSSH's ssh-keygen writes none in PKCS#8. Without
-/// `ssh-keygen` on `PATH` only unencrypted OpenSSH keys can be made.
+/// Ed25519 has no traditional PEM, and its PKCS#8 is made unencrypted alone (as openssl writes it;
+/// OpenSSH reads it since 9.6). Without `ssh-keygen` on `PATH` other kinds can be made in
+/// OpenSSH's format alone, unencrypted.
 pub fn generate_as(kind: Kind, format: Format, passphrase: Option<&str>) -> Result<KeyPair> {
-    ensure!(
-        kind != Kind::Ed25519 || format == Format::OpenSsh,
-        "Ed25519 keys are written by OpenSSH in its own format"
-    );
+    if (kind, format, passphrase) == (Kind::Ed25519, Format::Pkcs8, None) {
+        return ed25519_pkcs8();
+    }
+    ensure!(kind != Kind::Ed25519 || format == Format::OpenSsh, "OpenSSH writes Ed25519 keys in its own format");
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("key");
     let mut command = keygen();
@@ -101,6 +102,16 @@ fn generate_here(kind: Kind) -> Result<KeyPair> {
     let mut key = PrivateKey::random(&mut russh::keys::key::safe_rng(), algorithm)?;
     key.set_comment("lab@example.com");
     let private = key.to_openssh(LineEnding::LF)?.to_string();
+    Ok(KeyPair { private, public: format!("{}\n", key.public_key().to_openssh()?) })
+}
+
+fn ed25519_pkcs8() -> Result<KeyPair> {
+    /// Everything of RFC 8410's structure that comes before the seed.
+    const HEAD: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+    let key = PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519)?;
+    let pair = key.key_data().ed25519().context("an Ed25519 key")?;
+    let der = BASE64.encode([&HEAD[..], &pair.private.to_bytes()[..]].concat());
+    let private = format!("-----BEGIN PRIVATE KEY-----\n{der}\n-----END PRIVATE KEY-----\n");
     Ok(KeyPair { private, public: format!("{}\n", key.public_key().to_openssh()?) })
 }
 
@@ -225,4 +236,79 @@ fn putty(key: &KeyPair) -> Result<String> {
 pub fn restrict(path: &Path) -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Output;
+
+    use rustls::crypto::aws_lc_rs::sign::any_eddsa_type;
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+    use super::*;
+
+    /// What ssh-keygen makes of a private key.
+    fn read(text: &str, passphrase: &str) -> Output {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, text).unwrap();
+        restrict(&path).unwrap();
+        Command::new("ssh-keygen").args(["-y", "-P", passphrase, "-f"]).arg(&path).output().unwrap()
+    }
+
+    fn blob(public: &str) -> &str {
+        public.split_whitespace().nth(1).unwrap()
+    }
+
+    #[test]
+    fn every_shape_is_a_key_that_openssh_reads() {
+        let check = |kind: Kind, format: Format, passphrase: Option<&str>, label: &str| {
+            let key = generate_as(kind, format, passphrase).unwrap();
+            let header = format!("-----BEGIN {label}-----\n");
+            assert!(key.private.starts_with(&header), "{kind:?} {format:?}: {}", &key.private[..30]);
+            let output = read(&key.private, passphrase.unwrap_or_default());
+            assert_eq!(blob(&String::from_utf8(output.stdout).unwrap()), blob(&key.public), "{kind:?} {format:?}");
+            if passphrase.is_some() {
+                assert!(!read(&key.private, "wrong").status.success(), "{kind:?} {format:?}");
+            }
+        };
+        for kind in [Kind::Ed25519, Kind::Rsa, Kind::Ecdsa] {
+            check(kind, Format::OpenSsh, None, "OPENSSH PRIVATE KEY");
+            check(kind, Format::OpenSsh, Some("open sesame"), "OPENSSH PRIVATE KEY");
+        }
+        check(Kind::Rsa, Format::Pem, None, "RSA PRIVATE KEY");
+        check(Kind::Rsa, Format::Pem, Some("open sesame"), "RSA PRIVATE KEY");
+        check(Kind::Ecdsa, Format::Pem, None, "EC PRIVATE KEY");
+        check(Kind::Rsa, Format::Pkcs8, None, "PRIVATE KEY");
+        check(Kind::Ecdsa, Format::Pkcs8, None, "PRIVATE KEY");
+        check(Kind::Ecdsa, Format::Pkcs8, Some("open sesame"), "ENCRYPTED PRIVATE KEY");
+    }
+
+    #[test]
+    fn keys_made_without_ssh_keygen_are_keys_too() {
+        for kind in [Kind::Ed25519, Kind::Ecdsa] {
+            let key = generate_here(kind).unwrap();
+            let output = read(&key.private, "");
+            assert_eq!(blob(&String::from_utf8(output.stdout).unwrap()), blob(&key.public), "{kind:?}");
+        }
+        let key = generate_as(Kind::Ed25519, Format::Pkcs8, None).unwrap();
+        let read: PrivateKeyDer<'_> = PrivateKeyDer::from_pem_slice(key.private.as_bytes()).unwrap();
+        let signing = any_eddsa_type(&PrivatePkcs8KeyDer::from(read.secret_der())).unwrap();
+        let line = russh::keys::PublicKey::from_openssh(key.public.trim()).unwrap();
+        assert!(signing.public_key().unwrap().ends_with(&line.key_data().ed25519().unwrap().0));
+    }
+
+    #[test]
+    fn damage_makes_something_else_of_a_key() {
+        let key = generate(Kind::Ed25519).unwrap();
+        for damage in Damage::ALL {
+            let damaged = damage.apply(&key).unwrap();
+            assert_ne!(damaged, key.private, "{damage:?}");
+            // What OpenSSH makes of the others has changed from version to version.
+            if !matches!(damage, Damage::CrLf | Damage::NoFinalNewline | Damage::ByteOrderMark) {
+                assert!(!read(&damaged, "").status.success(), "{damage:?}: {damaged}");
+            }
+        }
+    }
 }

@@ -27,6 +27,7 @@
 //! by the test that asks for it.
 
 pub mod api;
+pub mod aws;
 mod faults;
 pub mod http;
 pub mod keys;

@@ -64,7 +64,29 @@ fn no_bytes_make_the_loader_panic() {
         }
         check(&path, &bytes);
     }
+    check(&path, b"include = [\"\\u0000\", \"[\", \"**a\", \"/dev/null\"]");
     check(&path, "[".repeat(100_000).as_bytes());
     check(&path, format!("a = {}", "[".repeat(100_000)).as_bytes());
     check(&path, format!("a{} = 1", ".a".repeat(100_000)).as_bytes());
+}
+
+#[test]
+fn an_endless_schema_comes_to_an_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("lineman.toml");
+    let text =
+        b"version = 1\nplugins.enable = [\"endless\"]\n[integration.x]\nprovider = \"endless\"\nsettings.a = \"b\"\n";
+    check(&path, text);
+}
+
+#[test]
+fn of_many_mistakes_the_first_are_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("lineman.toml");
+    let keys: String = (0..5000).map(|number| format!("key{number} = 1\n")).collect();
+    std::fs::write(&path, format!("version = 1\n{keys}")).unwrap();
+    let error = load_from(&path, &env(&[])).unwrap_err();
+    assert_eq!(error.to_string(), "the configuration has 5000 mistakes; the first 50");
+    let last = error.mistakes().last().and_then(|mistake| mistake.place());
+    assert_eq!(last.map(|place| (place.line, place.column)), Some((51, 1)));
 }

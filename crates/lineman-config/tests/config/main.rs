@@ -18,7 +18,7 @@ mod schema;
 /// The example that touches every part of the file.
 const EXAMPLE: &str = include_str!("lineman.toml");
 
-/// A machine with three plugins, which remembers whose description was asked for.
+/// A machine with a few plugins, which remembers whose description was asked for.
 struct Machine {
     plugins: BTreeMap<String, Description>,
     asked: RefCell<Vec<String>>,
@@ -26,7 +26,8 @@ struct Machine {
 
 impl Installed for Machine {
     fn ids(&self) -> Vec<String> {
-        self.plugins.keys().cloned().collect()
+        // One of them has lost its description.
+        self.plugins.keys().cloned().chain(["undescribed".to_owned()]).collect()
     }
 
     fn description(&self, id: &str) -> Option<&Description> {
@@ -36,7 +37,10 @@ impl Installed for Machine {
 }
 
 fn machine() -> Machine {
-    let plugins = [acme(), forge(), described("unused", json!({}), json!({}))];
+    let broken = described("broken", json!({ "type": "no type" }), json!({}));
+    // A schema that never comes to an end.
+    let endless = described("endless", json!({ "anyOf": [{ "$ref": "#" }, { "$ref": "#" }] }), json!({}));
+    let plugins = [endless, acme(), forge(), described("unused", json!({}), json!({})), broken];
     let plugins = plugins.into_iter().map(|plugin| (plugin.id.clone(), plugin)).collect();
     Machine { plugins, asked: RefCell::default() }
 }

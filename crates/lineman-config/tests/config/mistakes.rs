@@ -90,6 +90,10 @@ fn of_the_main_file() {
     check_main("unknown-top-level-key", "version = 1\n[integrations.prod]\nprovider = \"acme\"\n");
     check_main("plugin-unknown", "version = 1\nplugins.enable = [\"acmee\", \"zzz\", \"Acme\"]\n");
     check_main(
+        "plugin-broken",
+        "version = 1\nplugins.enable = [\"broken\", \"undescribed\"]\n[integration.a]\nprovider = \"broken\"\n",
+    );
+    check_main(
         "plugin-grants",
         "version = 1\n[plugins]\nenable = [\"acme\"]\n[plugins.acme]\nallow_envs = []\nallow_env = [\"A=B\"]\n[plugins.forge]\n",
     );
@@ -115,6 +119,10 @@ fn of_includes() {
     check(
         "include-loop",
         &[("lineman.toml", "version = 1\ninclude = [\"a.toml\"]\n"), ("a.toml", "include = [\"lineman.toml\"]\n")],
+    );
+    check_bytes(
+        "include-not-utf8",
+        &[("lineman.toml", b"version = 1\ninclude = [\"a.toml\"]\n"), ("a.toml", b"\n\xff")],
     );
     check("include-itself", &[("lineman.toml", "version = 1\ninclude = [\"*.toml\"]\n")]);
     check(
@@ -210,6 +218,10 @@ fn of_secrets() {
         &format!("secrets = \"{LITERAL}\"\npassword = \"{LITERAL}\"\nwhatever = [\"{LITERAL}\"]\n"),
     );
     check_integration("secret-literal-in-context", &format!("ownr = \"me\"\nsecrets.key = \"{LITERAL}\"\n"));
+    check_integration(
+        "secret-literal-commented-out",
+        &format!("[integration.prod.secrets]\n# key = \"{LITERAL}\"\nkei = {{ env = \"KEY\" }} # {LITERAL}\n"),
+    );
     check_integration("secret-unknown", "[integration.prod.secrets]\nkeyid = { env = \"KEY\" }\n");
     check_main(
         "secret-none-taken",

@@ -1,0 +1,211 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use anyhow::{Context, Result};
+use lineman_tests::{
+    Answer, AwsClient, Behind, Client, Fault, GitClient, Integration, Keys, Moto, Names, Namespace, Proxies,
+    Repositories, Resolver, Site, SshServers, Stubs, Table, Web, judge, require,
+};
+
+/// How many rows run at once. They wait for servers more than they compute.
+const AT_ONCE: usize = 4;
+
+/// The servers of one table, and the clients that speak to them.
+pub(crate) struct Stage {
+    names: Names,
+    networks: BTreeMap<&'static str, Namespace>,
+    git: GitClient,
+    aws: Option<AwsClient>,
+    // Ended after the clients, in this order.
+    _servers: Vec<Box<dyn std::any::Any + Sync>>,
+}
+
+/// Says whether one row is as it should be: the lines that come back are the differences. A twin
+/// has no fault.
+pub(crate) type Agrees = fn(&Stage, &Path, &str, &Integration, Option<&Fault>) -> Result<Vec<String>>;
+
+/// Runs every row of a table, and every healthy integration in it, on the table's servers.
+pub(crate) fn play(test: &str, needs: &[&str], start: fn(&Path) -> Result<Stage>, table: &str, agrees: Agrees) {
+    if !require(test, needs) {
+        return;
+    }
+    if let Err(error) = try_play(start, table, agrees) {
+        panic!("{error:#}");
+    }
+}
+
+fn try_play(start: fn(&Path) -> Result<Stage>, table: &str, agrees: Agrees) -> Result<()> {
+    let table = Table::parse(table)?;
+    let directory = tempfile::tempdir()?;
+    let stage = start(directory.path())?;
+    let twins = table.healthy.keys().map(|name| (name.as_str(), "nothing is wrong", None));
+    let faults = table.fault.iter().map(|fault| (fault.id.as_str(), fault.what.as_str(), Some(fault)));
+    let rows: Vec<_> = twins.chain(faults).collect();
+    let (next, complaints) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let run = |index: usize| -> Result<Vec<String>> {
+        let (id, _, fault) = rows[index];
+        let integration = match fault {
+            Some(fault) => table.faulty(fault, &stage.names)?,
+            None => table.twin(id, &stage.names)?,
+        };
+        let own = directory.path().join(format!("row-{index}"));
+        fs::create_dir_all(&own)?;
+        agrees(&stage, &own, id, &integration, fault)
+    };
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(index) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < rows.len()) {
+                    let differences = run(index).unwrap_or_else(|error| vec![format!("{error:#}")]);
+                    if !differences.is_empty() {
+                        complaints.lock().unwrap_or_else(PoisonError::into_inner).insert(index, differences);
+                    }
+                }
+            });
+        }
+    });
+    let complaints = complaints.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let mut text = format!("{} of {} rows differ\n", complaints.len(), rows.len());
+    for (index, differences) in &complaints {
+        let (id, what, _) = rows[*index];
+        text += &format!("\n{id} ({what})\n");
+        text.extend(differences.iter().map(|line| format!("    {}\n", line.trim_end().replace('\n', "\n    "))));
+    }
+    anyhow::ensure!(complaints.is_empty(), "{text}");
+    Ok(())
+}
+
+impl Stage {
+    pub(crate) fn ssh(directory: &Path) -> Result<Stage> {
+        let repositories = Repositories::create(directory)?;
+        let keys = Keys::create(directory)?;
+        let ssh = SshServers::start(directory, &repositories, &keys)?;
+        let (stubs, web) = (Stubs::start()?, Web::start(directory, &repositories, None, Behind::default())?);
+        let mut stage = Stage::new(directory, &repositories)?;
+        keys.name(&mut stage.names);
+        ssh.name(&mut stage.names);
+        stubs.name(&mut stage.names);
+        web.name(&mut stage.names);
+        Ok(stage.with(ssh).with(stubs).with(web))
+    }
+
+    pub(crate) fn https(directory: &Path) -> Result<Stage> {
+        let repositories = Repositories::create(directory)?;
+        let stubs = Stubs::start()?;
+        let mut stage = Stage::new(directory, &repositories)?;
+        stubs.name(&mut stage.names);
+        let silent = stage.names.get("stub.silent")?.parse()?;
+        let web = Web::start(directory, &repositories, None, Behind { silent: Some(silent), aws: None })?;
+        web.name(&mut stage.names);
+        Ok(stage.with(stubs).with(web))
+    }
+
+    pub(crate) fn proxies(directory: &Path) -> Result<Stage> {
+        let mut stage = Stage::aws(directory)?;
+        let proxies = Proxies::start(directory)?;
+        proxies.name(&mut stage.names);
+        Ok(stage.with(proxies))
+    }
+
+    pub(crate) fn networks(directory: &Path) -> Result<Stage> {
+        let repositories = Repositories::create(directory)?;
+        let lab = Namespace::start(&directory.join("lab"), Resolver::Unbound)?;
+        let mute = Namespace::start(&directory.join("mute"), Resolver::Absent)?;
+        let web = Web::start(directory, &repositories, Some(&lab), Behind::default())?;
+        let mut stage = Stage::new(directory, &repositories)?;
+        web.name(&mut stage.names);
+        stage.networks.extend([("lab", lab), ("mute", mute)]);
+        Ok(stage.with(web))
+    }
+
+    pub(crate) fn aws(directory: &Path) -> Result<Stage> {
+        let repositories = Repositories::create(directory)?;
+        let (stubs, moto) = (Stubs::start()?, Moto::start(directory)?);
+        let web = Web::start(directory, &repositories, None, Behind { aws: Some(moto.port()), silent: None })?;
+        let ahead = Moto::start_skewed(directory, "+2h")?;
+        let mut stage = Stage::new(directory, &repositories)?;
+        moto.name(&mut stage.names);
+        web.name(&mut stage.names);
+        stubs.name(&mut stage.names);
+        let mut there = Names::default();
+        ahead.name(&mut there);
+        for (name, own) in [("moto", "ahead"), ("key.platform", "ahead-key"), ("secret.platform", "ahead-secret")] {
+            stage.names.set(own, there.get(name)?);
+        }
+        stage.names.set("missing", directory.join("nobody").display());
+        stage.aws = Some(AwsClient::start(directory, None)?);
+        Ok(stage.with(stubs).with(moto).with(web).with(ahead))
+    }
+
+    fn new(directory: &Path, repositories: &Repositories) -> Result<Stage> {
+        let git = GitClient::new(directory, &repositories.clone)?;
+        Ok(Stage { names: Names::default(), networks: BTreeMap::new(), git, aws: None, _servers: Vec::new() })
+    }
+
+    fn with(mut self, server: impl Sync + 'static) -> Stage {
+        self._servers.push(Box::new(server));
+        self
+    }
+
+    fn network(&self, integration: &Integration) -> Result<Option<&Namespace>> {
+        let find = |name: &String| self.networks.get(name.as_str()).with_context(|| format!("no network `{name}`"));
+        integration.network.as_ref().map(find).transpose()
+    }
+
+    /// The system's own client fails as the row says, and works where nothing is wrong.
+    pub(crate) fn client_agrees(
+        &self,
+        _: &Path,
+        id: &str,
+        integration: &Integration,
+        fault: Option<&Fault>,
+    ) -> Result<Vec<String>> {
+        let answer = match integration.provider.as_str() {
+            "git" => self.git.ask(id, integration, self.network(integration)?)?,
+            _ => self.aws.as_ref().context("no client")?.ask(integration)?,
+        };
+        let said = match (fault.map(|fault| &fault.client), &answer) {
+            (None | Some(Client::Works(_)), Answer::Works) => return Ok(Vec::new()),
+            (Some(Client::Says(words)), Answer::Fails(said)) if said.contains(words.as_str()) => return Ok(Vec::new()),
+            (_, Answer::Works) => "it works",
+            (_, Answer::Fails(said)) => said,
+        };
+        let expected = match fault.map(|fault| &fault.client) {
+            None => "to work",
+            Some(Client::Works(why)) => &format!("to work: {why}"),
+            Some(Client::Says(words)) => &format!("to say: {words}"),
+        };
+        Ok(vec![format!("the client was expected {expected}\n{said}")])
+    }
+
+    /// Lineman names the fault, passes the healthy integration, and shows no secret.
+    pub(crate) fn lineman_agrees(
+        &self,
+        directory: &Path,
+        _: &str,
+        integration: &Integration,
+        fault: Option<&Fault>,
+    ) -> Result<Vec<String>> {
+        let outcome = Site::get()?.check(directory, integration, self.network(integration)?)?;
+        let mut differences = judge(outcome.exit, &outcome.report()?, fault.map(|fault| &fault.expect));
+        for key in integration.secrets.keys() {
+            // What is shorter is a placeholder and stands for nothing.
+            let secret = integration.secret(key)?.filter(|secret| secret.trim().len() >= 8);
+            let lines = secret.iter().flat_map(|secret| secret.lines()).filter(|line| line.trim().len() >= 8);
+            let shown = |line: &str| {
+                !line.starts_with("-----") && outcome.stdout.contains(line) | outcome.stderr.contains(line)
+            };
+            if lines.into_iter().any(shown) {
+                differences.push(format!("the secret {key} is shown"));
+            }
+        }
+        if !differences.is_empty() {
+            differences.push(outcome.stderr);
+        }
+        Ok(differences)
+    }
+}

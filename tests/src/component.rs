@@ -1,0 +1,131 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use crate::place::target_dir;
+use crate::server::clean_command;
+
+/// A program, or an ability of the machine, that some tests need.
+#[derive(Debug)]
+pub struct Component {
+    /// The name under which tests require it.
+    pub name: &'static str,
+    /// Where it comes from.
+    pub source: Source,
+    /// A command that succeeds where the component is there; `{target}` is cargo's target
+    /// directory.
+    pub probe: &'static [&'static str],
+}
+
+/// Where a component comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// Packages of Debian.
+    Apt(&'static [&'static str]),
+    /// A requirement of PyPI, installed into the virtual environment `target/venv`.
+    Pip(&'static str),
+    /// An ability of the machine that nothing installs; the text says what it takes.
+    Machine(&'static str),
+}
+
+const fn apt(name: &'static str, packages: &'static [&'static str], probe: &'static [&'static str]) -> Component {
+    Component { name, source: Source::Apt(packages), probe }
+}
+
+/// Every component. Versions are Debian 12's; what comes from PyPI is pinned.
+pub const COMPONENTS: &[Component] = &[
+    apt("git", &["git"], &["git", "--version"]),
+    apt("ssh", &["openssh-client"], &["ssh", "-V"]),
+    apt("sshd", &["openssh-server"], &["test", "-x", "/usr/sbin/sshd"]),
+    apt("gitolite", &["gitolite3"], &["test", "-x", "/usr/bin/gitolite"]),
+    apt("nginx", &["nginx-light"], &["nginx", "-v"]),
+    apt("fcgiwrap", &["fcgiwrap"], &["fcgiwrap", "-h"]),
+    apt("squid", &["squid"], &["squid", "-v"]),
+    apt("tinyproxy", &["tinyproxy"], &["tinyproxy", "-v"]),
+    apt("dnsmasq", &["dnsmasq-base"], &["dnsmasq", "--version"]),
+    apt("unbound", &["unbound"], &["unbound", "-V"]),
+    apt("ip", &["iproute2"], &["ip", "-V"]),
+    apt("faketime", &["faketime"], &["faketime", "--version"]),
+    apt("python", &["python3", "python3-venv"], &["python3", "-c", "import venv, ensurepip"]),
+    Component {
+        name: "moto",
+        source: Source::Pip("moto[server]==5.2.5"),
+        probe: &["{target}/venv/bin/python", "-c", "import moto.server, flask"],
+    },
+    Component {
+        name: "namespaces",
+        source: Source::Machine("root, or `sysctl kernel.unprivileged_userns_clone=1`"),
+        probe: &["sh", "-c", "unshare -mn true || unshare -rmn true"],
+    },
+];
+
+impl Component {
+    /// Whether it is there.
+    pub fn is_present(&self) -> bool {
+        let target = target_dir();
+        let words: Vec<String> =
+            self.probe.iter().map(|word| word.replace("{target}", &target.to_string_lossy())).collect();
+        let status = clean_command(&words[0])
+            .args(&words[1..])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        status.is_ok_and(|status| status.success())
+    }
+
+    /// What installs it, as one line.
+    pub fn how_to_install(&self) -> String {
+        match self.source {
+            Source::Apt(packages) => format!("apt-get install {}", packages.join(" ")),
+            Source::Pip(requirement) => format!("target/venv/bin/pip install '{requirement}'"),
+            Source::Machine(needs) => format!("needs {needs}"),
+        }
+    }
+}
+
+/// The components of these names that are missing here.
+pub fn missing(names: &[&str]) -> Vec<&'static Component> {
+    let wanted = |component: &&Component| names.contains(&component.name);
+    COMPONENTS.iter().filter(wanted).filter(|component| !component.is_present()).collect()
+}
+
+/// Whether a test has the components that it needs.
+///
+/// Where it has not, the test must not look as if it had passed: with `LINEMAN_TEST_ALL=1` this
+/// panics, and otherwise it leaves a note that `cargo xtask test` shows at its end.
+pub fn require(test: &str, names: &[&str]) -> bool {
+    for name in names {
+        assert!(COMPONENTS.iter().any(|component| component.name == *name), "no component is called {name}");
+    }
+    let note = notes_dir().join(test);
+    // The note of an earlier run says nothing about this one.
+    let _ = fs::remove_file(&note);
+    let missing = missing(names);
+    if missing.is_empty() {
+        return true;
+    }
+    let lines: Vec<String> = missing
+        .iter()
+        .map(|component| format!("{} is missing: {}", component.name, component.how_to_install()))
+        .collect();
+    let text = lines.join("; ");
+    assert!(std::env::var_os("LINEMAN_TEST_ALL").is_none(), "{test} could not run: {text}");
+    let written = fs::create_dir_all(notes_dir()).and_then(|()| fs::write(&note, &text));
+    assert!(written.is_ok(), "{test} could not run, and {} cannot be written: {text}", note.display());
+    false
+}
+
+/// The tests that could not run since the notes were last cleared, each with the reason.
+pub fn not_run() -> Vec<(String, String)> {
+    let read = |path: &Path| Some((path.file_name()?.to_string_lossy().into_owned(), fs::read_to_string(path).ok()?));
+    let mut notes: Vec<_> =
+        fs::read_dir(notes_dir()).into_iter().flatten().filter_map(|entry| read(&entry.ok()?.path())).collect();
+    notes.sort();
+    notes
+}
+
+/// One file for each test that could not run.
+pub fn notes_dir() -> PathBuf {
+    target_dir().join("not-run")
+}

@@ -1,0 +1,182 @@
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, bail, ensure};
+use lineman_model::Report;
+
+use crate::fault::Integration;
+use crate::namespace::Namespace;
+use crate::place::{profile_dir, target_dir, workspace};
+use crate::server::clean_command;
+
+/// An installed Lineman: the program and its plugins, in the layout that users have.
+#[derive(Debug)]
+pub struct Site {
+    prefix: PathBuf,
+    /// Shared by those who use the site, exclusive to who lays it out.
+    _lock: File,
+}
+
+/// What one run of Lineman came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The exit code; a negative one is the signal that ended it.
+    pub exit: i32,
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Site {
+    /// The site of this test run: the workspace is built in the profile of the tests, once, and
+    /// installed below the target directory.
+    ///
+    /// The whole workspace is built because cargo chooses the features of dependencies by what it
+    /// builds together: a part of it would compile them again.
+    pub fn get() -> Result<&'static Site> {
+        static SITE: OnceLock<Result<Site, String>> = OnceLock::new();
+        let site = SITE.get_or_init(|| Site::lay_out().map_err(|error| format!("{error:#}")));
+        site.as_ref().map_err(|error| anyhow::anyhow!("Lineman cannot be installed: {error}"))
+    }
+
+    /// Installs at one place and moves the tree to another: it must not mind.
+    fn lay_out() -> Result<Site> {
+        let base = target_dir().join("end-to-end");
+        let (fresh, prefix) = (base.join("fresh"), base.join("site"));
+        fs::create_dir_all(&base)?;
+        // Two test programs may come here at the same time.
+        let lock = File::create(base.join("lock"))?;
+        lock.lock()?;
+        build(&profile())?;
+        for old in [&fresh, &prefix] {
+            if old.exists() {
+                fs::remove_dir_all(old)?;
+            }
+        }
+        install(&fresh, &profile_dir())?;
+        fs::rename(&fresh, &prefix)?;
+        lock.unlock()?;
+        lock.lock_shared()?;
+        Ok(Site { prefix, _lock: lock })
+    }
+
+    /// The program.
+    pub fn program(&self) -> PathBuf {
+        self.prefix.join("bin/lineman")
+    }
+
+    /// Lineman with an empty environment in a directory.
+    pub fn command(&self, directory: &Path) -> Command {
+        let mut command = clean_command(self.program());
+        command.current_dir(directory).env("HOME", directory).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs `lineman check` on one integration.
+    pub fn check(&self, directory: &Path, integration: &Integration, namespace: Option<&Namespace>) -> Result<Outcome> {
+        let file = directory.join("lineman.toml");
+        fs::write(&file, integration.configuration("row")?)?;
+        let mut command = self.command(directory);
+        command.args(["check", "--format", "json", "--config"]).arg(&file);
+        command.envs(integration.variables()).envs(integration.secret_variables());
+        if let Some(namespace) = namespace {
+            command = namespace.enter(&command);
+        }
+        Outcome::of(&mut command)
+    }
+}
+
+impl Outcome {
+    /// Runs a command to its end.
+    pub fn of(command: &mut Command) -> Result<Outcome> {
+        use std::os::unix::process::ExitStatusExt;
+
+        let output = command.output().with_context(|| format!("cannot run {:?}", command.get_program()))?;
+        let code = output.status.code().or(output.status.signal().map(|signal| -signal));
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(Outcome { exit: code.unwrap_or(i32::MIN), stdout: text(&output.stdout), stderr: text(&output.stderr) })
+    }
+
+    /// The report on standard output.
+    pub fn report(&self) -> Result<Report> {
+        serde_json::from_str(&self.stdout).with_context(|| {
+            format!("exit code {}, and standard output is no report:\n{}\n{}", self.exit, self.stdout, self.stderr)
+        })
+    }
+}
+
+/// The cargo profile that the running program was built in.
+fn profile() -> String {
+    let directory = profile_dir();
+    match directory.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev".to_owned(),
+        Some(name) => name.to_owned(),
+    }
+}
+
+/// Builds a profile and puts it into place.
+pub fn build_and_install(prefix: &Path, profile: &str) -> Result<()> {
+    build(profile)?;
+    let directory = if profile == "dev" { "debug" } else { profile };
+    install(prefix, &target_dir().join(directory))
+}
+
+/// Builds the program and every library of the workspace.
+fn build(profile: &str) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(workspace()).args(["build", "--quiet", "--workspace", "--profile", profile, "--target-dir"]);
+    let output = command.arg(target_dir()).stdin(Stdio::null()).output()?;
+    ensure!(output.status.success(), "cargo build failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    Ok(())
+}
+
+/// Puts what a profile's directory holds into place: `bin/lineman` and, for each plugin,
+/// `lib/lineman/plugins/<id>` with its manifest, its description and its library.
+///
+/// The tree holds no absolute path: it can be moved.
+fn install(prefix: &Path, built: &Path) -> Result<()> {
+    let program = prefix.join("bin/lineman");
+    fs::create_dir_all(prefix.join("bin"))?;
+    replace(&built.join("lineman"), &program)?;
+    for id in plugins()? {
+        let library = built.join(format!("liblineman_plugin_{}.so", id.replace('-', "_")));
+        let to = prefix.join("lib/lineman/plugins").join(&id);
+        fs::create_dir_all(&to)?;
+        let mut pack = clean_command(&program);
+        pack.args(["plugin", "pack"]).arg(&library).arg("--out").arg(&to);
+        let packed = Outcome::of(&mut pack)?;
+        ensure!(packed.exit == 0, "{id} cannot be packed: {}{}", packed.stdout, packed.stderr);
+        for file in ["plugin.toml", "description.json"] {
+            ensure!(to.join(file).is_file(), "packing {id} made no {file}");
+        }
+    }
+    Ok(())
+}
+
+/// The ids of the plugins of the source tree.
+fn plugins() -> Result<Vec<String>> {
+    let mut ids = Vec::new();
+    for entry in fs::read_dir(workspace().join("plugins"))? {
+        let entry = entry?;
+        if entry.path().join("Cargo.toml").is_file() {
+            ids.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    if ids.is_empty() {
+        bail!("there are no plugins");
+    }
+    ids.sort();
+    Ok(ids)
+}
+
+/// Copies a file beside its place and renames it: a program that runs keeps its own.
+fn replace(from: &Path, to: &Path) -> Result<()> {
+    let beside = to.with_extension("new");
+    fs::copy(from, &beside).with_context(|| format!("cannot copy {}", from.display()))?;
+    fs::rename(beside, to)?;
+    Ok(())
+}

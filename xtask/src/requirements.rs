@@ -1,0 +1,101 @@
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use lineman_tests::{COMPONENTS, Component, Source, target_dir};
+
+use crate::say;
+
+/// Debian's packages start their daemons on installation; this file tells them not to.
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+
+/// Installs the components that are missing and can be installed here: packages of Debian as
+/// root, packages of PyPI into a virtual environment below the target directory.
+///
+/// A failure is told and not returned: what needs the component says that it could not run.
+pub(crate) fn install_missing() {
+    let missing: Vec<&Component> = COMPONENTS.iter().filter(|component| !component.is_present()).collect();
+    let packages: Vec<&str> = missing.iter().flat_map(|component| debian(component)).copied().collect();
+    if !packages.is_empty() {
+        attempt(&format!("apt-get install {}", packages.join(" ")), || apt(&packages));
+    }
+    for component in missing {
+        if let Source::Pip(requirement) = component.source {
+            attempt(&format!("pip install '{requirement}' into target/venv"), || pip(requirement));
+        }
+    }
+}
+
+fn debian(component: &Component) -> &'static [&'static str] {
+    match component.source {
+        Source::Apt(packages) => packages,
+        Source::Pip(_) | Source::Machine(_) => &[],
+    }
+}
+
+fn attempt(what: &str, install: impl FnOnce() -> Result<()>) {
+    say(&format!("installing: {what}"));
+    if let Err(error) = install() {
+        say(&format!("not installed: {error:#}"));
+    }
+}
+
+fn apt(packages: &[&str]) -> Result<()> {
+    ensure!(rustix::process::geteuid().is_root(), "only root may install packages");
+    let quiet_daemons = Policy::set()?;
+    let apt = || {
+        let mut command = Command::new("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive").args(["-qq", "-o", "DPkg::Lock::Timeout=120"]);
+        command
+    };
+    run(apt().arg("update"))?;
+    run(apt().args(["install", "-y", "--no-install-recommends"]).args(packages))?;
+    drop(quiet_daemons);
+    Ok(())
+}
+
+/// Keeps daemons from being started for as long as it lives.
+struct Policy {
+    ours: bool,
+}
+
+impl Policy {
+    fn set() -> Result<Policy> {
+        use std::os::unix::fs::PermissionsExt;
+
+        let ours = !Path::new(POLICY).exists();
+        if ours {
+            fs::write(POLICY, "#!/bin/sh\nexit 101\n")?;
+            fs::set_permissions(POLICY, fs::Permissions::from_mode(0o755))?;
+        }
+        Ok(Policy { ours })
+    }
+}
+
+impl Drop for Policy {
+    fn drop(&mut self) {
+        if self.ours
+            && let Err(error) = fs::remove_file(POLICY)
+        {
+            say(&format!("cannot remove {POLICY}: {error}"));
+        }
+    }
+}
+
+fn pip(requirement: &str) -> Result<()> {
+    let venv = target_dir().join("venv");
+    if !venv.join("bin/pip").is_file() {
+        run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+    }
+    run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", "--disable-pip-version-check", requirement]))
+}
+
+/// Runs a command that must succeed; what it prints is shown only if it does not.
+fn run(command: &mut Command) -> Result<()> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().with_context(|| format!("cannot run {program}"))?;
+    let said = [output.stdout, output.stderr].concat();
+    ensure!(output.status.success(), "{program} failed ({}):\n{}", output.status, String::from_utf8_lossy(&said));
+    Ok(())
+}
