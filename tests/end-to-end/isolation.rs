@@ -516,7 +516,7 @@ fn hanging(bench: &Bench) -> Result<Child> {
     Ok(child)
 }
 
-fn children(of: u32) -> Vec<Pid> {
+pub(crate) fn children(of: u32) -> Vec<Pid> {
     let threads = fs::read_dir(format!("/proc/{of}/task")).into_iter().flatten().flatten();
     let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
     let parse =

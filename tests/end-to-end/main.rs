@@ -9,6 +9,9 @@
 //! for: it must fail with the words that the row gives, which proves that the fault is real. In
 //! [`findings`] an installed Lineman must name it.
 
+mod canary;
+mod command_line;
+mod isolation;
 mod stage;
 
 use stage::Stage;

@@ -20,6 +20,10 @@ enum Behaviour {
     WellInAWhile,
     /// Passes, but so late that it is in flight when another one's time is up.
     WellLate,
+    /// Finds that something needs attention.
+    Warn,
+    /// Finds that something is broken.
+    Fail,
     Panic,
     Abort,
     ExitZero,
@@ -107,6 +111,17 @@ async fn act(cx: Cx<Misbehaving>) -> Outcome {
             tokio::time::sleep(LATE).await;
             Ok(())
         }
+        Behaviour::Warn => {
+            let remedy = "Store a new credential before that day.";
+            cx.report(cx.finding("expiring", Cause::CredentialExpiring, "The credential ends soon.").remedy(remedy));
+            Ok(())
+        }
+        Behaviour::Fail => Err(cx
+            .finding("refused", Cause::CredentialInvalid, "The provider refuses the credential.")
+            .detail("It was asked once.")
+            .remedy("Store the credential again.")
+            .doc("Credentials", "https://example.com/credentials")
+            .into()),
         Behaviour::Panic => panic!("this check panics"),
         Behaviour::Abort => std::process::abort(),
         Behaviour::ExitZero => std::process::exit(0),
