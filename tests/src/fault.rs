@@ -174,9 +174,10 @@ impl Integration {
         self.settings.get(key).and_then(toml::Value::as_str)
     }
 
-    /// The text of a value of the connection.
+    /// The text of a value of the connection, which may be a reference to a variable.
     pub fn connection(&self, key: &str) -> Option<&str> {
-        self.connection.get(key).and_then(toml::Value::as_str)
+        let value = self.connection.get(key)?;
+        value.as_str().or_else(|| self.env.get(value.get("env")?.as_str()?)?.as_str())
     }
 
     /// The value of a secret.

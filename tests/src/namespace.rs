@@ -11,7 +11,8 @@ use crate::server::{Listen, Server, clean_command, wrap};
 /// be reached as a test wants it, while programs go through the real `getaddrinfo` and `connect`.
 ///
 /// In it `198.51.100.0/24` is unreachable, `203.0.113.0/24` prohibited, and nothing but loopback
-/// has a route. Names below `lab.` are answered as the file below says.
+/// has a route. It has one IPv4 address beside loopback's, without which the C library would look
+/// for none, and no IPv6 address. Names below `lab.` are answered as the file below says.
 #[derive(Debug)]
 pub struct Namespace {
     /// Holds the namespaces open for as long as its standard input is: to the end of this process.
@@ -114,6 +115,7 @@ fn quiet(command: &mut Command) -> bool {
 
 const SET_UP: &str = "\
 ip link set lo up
+ip address add 192.0.2.100/32 dev lo
 ip route add unreachable 198.51.100.0/24
 ip route add prohibit 203.0.113.0/24
 mount --bind \"$1\" \"$(readlink -f /etc/resolv.conf)\"
@@ -155,8 +157,6 @@ mod tests {
     use super::*;
     use crate::component::require;
 
-    /// The C library's word for how a name fails to resolve, as `getent` returns it: 0 found,
-    /// 2 not found, which is all that `getaddrinfo` tells a program.
     #[test]
     fn names_and_routes_fail_as_planted() {
         if !require("namespace", &["namespaces", "ip", "unbound", "dnsmasq"]) {

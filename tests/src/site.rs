@@ -19,6 +19,11 @@ pub struct Site {
     _lock: File,
 }
 
+/// Everything that `cargo test --workspace` has built, and the programs and libraries beside it.
+/// Cargo chooses the features of dependencies by what it builds together: without the test, or
+/// with a part of the workspace, it would compile them again.
+const AS_TESTS: [&str; 5] = ["--workspace", "--lib", "--bins", "--test", "end-to-end"];
+
 /// What one run of Lineman came to.
 #[derive(Debug)]
 pub struct Outcome {
@@ -33,9 +38,6 @@ pub struct Outcome {
 impl Site {
     /// The site of this test run: the workspace is built in the profile of the tests, once, and
     /// installed below the target directory.
-    ///
-    /// The whole workspace is built because cargo chooses the features of dependencies by what it
-    /// builds together: a part of it would compile them again.
     pub fn get() -> Result<&'static Site> {
         static SITE: OnceLock<Result<Site, String>> = OnceLock::new();
         let site = SITE.get_or_init(|| Site::lay_out().map_err(|error| format!("{error:#}")));
@@ -50,7 +52,7 @@ impl Site {
         // Two test programs may come here at the same time.
         let lock = File::create(base.join("lock"))?;
         lock.lock()?;
-        build(&profile())?;
+        build(&profile(), AS_TESTS)?;
         for old in [&fresh, &prefix] {
             if old.exists() {
                 fs::remove_dir_all(old)?;
@@ -117,19 +119,20 @@ fn profile() -> String {
     }
 }
 
-/// Builds a profile and puts it into place.
+/// Builds program and plugins in a profile and puts them into place.
 pub fn build_and_install(prefix: &Path, profile: &str) -> Result<()> {
-    build(profile)?;
+    let packages: Vec<String> = plugins()?.iter().map(|id| format!("--package=lineman-plugin-{id}")).collect();
+    build(profile, packages.iter().map(String::as_str).chain(["--package=lineman"]))?;
     let directory = if profile == "dev" { "debug" } else { profile };
     install(prefix, &target_dir().join(directory))
 }
 
-/// Builds the program and every library of the workspace.
-fn build(profile: &str) -> Result<()> {
+/// Runs `cargo build`.
+fn build<'a>(profile: &str, what: impl IntoIterator<Item = &'a str>) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.current_dir(workspace()).args(["build", "--quiet", "--workspace", "--profile", profile, "--target-dir"]);
-    let output = command.arg(target_dir()).stdin(Stdio::null()).output()?;
+    command.current_dir(workspace()).args(["build", "--quiet", "--profile", profile]).args(what);
+    let output = command.arg("--target-dir").arg(target_dir()).stdin(Stdio::null()).output()?;
     ensure!(output.status.success(), "cargo build failed:\n{}", String::from_utf8_lossy(&output.stderr));
     Ok(())
 }

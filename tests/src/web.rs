@@ -169,7 +169,7 @@ const ANSWERS: &[(&str, &str)] = &[
     ),
     (
         "sso",
-        "default_type text/plain; location / { return 403 'remote: The `example` organization has enabled or \
+        "default_type text/plain; location / { return 403 'The `example` organization has enabled or \
         enforced SAML SSO.\nTo access this repository, you must use the HTTPS remote with a personal access token or \
         SSH with an SSH key and passphrase that has been authorized for this organization.'; }",
     ),

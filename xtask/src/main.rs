@@ -4,6 +4,7 @@
 
 mod bench;
 mod demo;
+mod deny;
 mod narration;
 mod release;
 mod requirements;
@@ -38,6 +39,8 @@ enum Chore {
         #[arg(long, default_value = "release")]
         profile: String,
     },
+    /// Check bans, licences and sources of the dependencies, and advisories where they can be had
+    Deny,
     /// Check what the compiler does not: arrows between crates, dependencies, names, lengths
     Tidy,
     /// Measure Lineman beside what people would use in its place, and print the ratios
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Install { prefix, profile } => lineman_tests::build_and_install(&prefix, &profile),
+        Chore::Deny => deny::run(),
         Chore::Tidy => tidy::run(),
         Chore::Bench => bench::run(),
     };

@@ -34,22 +34,31 @@ pub(crate) struct Document {
     pub(crate) codes: Vec<String>,
 }
 
+/// Why there is no document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoDocument {
+    /// The text ends before the document does.
+    CutOff,
+    /// It is something else.
+    Other,
+}
+
 impl Document {
     /// Reads a text that is one JSON or XML document and nothing else.
     pub(crate) fn parse(text: &str) -> Option<Document> {
-        let (document, length) = Document::parse_prefix(text)?;
+        let (document, length) = Document::parse_prefix(text).ok()?;
         text[length..].trim().is_empty().then_some(document)
     }
 
     /// Reads the document at the beginning of a text, and says how long it is, in bytes.
-    pub(crate) fn parse_prefix(text: &str) -> Option<(Document, usize)> {
+    pub(crate) fn parse_prefix(text: &str) -> Result<(Document, usize), NoDocument> {
         let start = text.len() - text.trim_start().len();
         let (document, length) = match &text.as_bytes()[start..] {
             [b'{' | b'[', ..] => json(&text[start..])?,
             [b'<', second, ..] if second.is_ascii_alphabetic() || *second == b'?' => xml(&text[start..])?,
-            _ => return None,
+            _ => return Err(NoDocument::Other),
         };
-        Some((document, start + length))
+        Ok((document, start + length))
     }
 
     fn add(&mut self, name: &str, value: &str) {
@@ -82,13 +91,17 @@ fn names_an_error(name: &str) -> bool {
     CODE_FIELDS.contains(&plain.as_str())
 }
 
-fn json(text: &str) -> Option<(Document, usize)> {
+fn json(text: &str) -> Result<(Document, usize), NoDocument> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
-    let value = values.next()?.ok()?;
-    let length = values.byte_offset();
-    let mut document = Document::default();
-    walk(&mut document, "", &value);
-    Some((document, length))
+    match values.next() {
+        Some(Ok(value)) => {
+            let mut document = Document::default();
+            walk(&mut document, "", &value);
+            Ok((document, values.byte_offset()))
+        }
+        Some(Err(error)) if error.is_eof() => Err(NoDocument::CutOff),
+        _ => Err(NoDocument::Other),
+    }
 }
 
 // Recursion is bounded: serde_json refuses what is nested deeper than 128.
@@ -103,34 +116,44 @@ fn walk(document: &mut Document, name: &str, value: &Value) {
     }
 }
 
-fn xml(text: &str) -> Option<(Document, usize)> {
+fn xml(text: &str) -> Result<(Document, usize), NoDocument> {
     let mut reader = Reader::from_str(text);
     let mut document = Document::default();
+    // The elements around the current place, with their own text.
     let mut open: Vec<(String, String)> = Vec::new();
     loop {
-        match reader.read_event().ok()? {
+        let event = reader.read_event().map_err(|error| match error {
+            quick_xml::Error::Syntax(_) => NoDocument::CutOff,
+            _ => NoDocument::Other,
+        })?;
+        match event {
             Event::Start(tag) => {
                 let name = String::from_utf8_lossy(tag.local_name().as_ref()).into_owned();
                 // A page for people is text: its tags say nothing.
                 if open.is_empty() && name.eq_ignore_ascii_case("html") {
-                    return None;
+                    return Err(NoDocument::Other);
                 }
                 open.push((name, String::new()));
             }
-            Event::Text(text) => append(&mut open, &text.decode().ok()?),
-            Event::CData(text) => append(&mut open, &text.decode().ok()?),
-            Event::GeneralRef(entity) => match entity.resolve_char_ref().ok()? {
-                Some(c) => append(&mut open, c.encode_utf8(&mut [0; 4])),
-                None => append(&mut open, resolve_predefined_entity(&entity.decode().ok()?).unwrap_or("?")),
+            Event::Text(text) => append(&mut open, &text.decode().unwrap_or_default()),
+            Event::CData(text) => append(&mut open, &text.decode().unwrap_or_default()),
+            Event::GeneralRef(entity) => match entity.resolve_char_ref() {
+                Ok(Some(c)) => append(&mut open, c.encode_utf8(&mut [0; 4])),
+                _ => {
+                    let name = entity.decode().unwrap_or_default();
+                    append(&mut open, resolve_predefined_entity(&name).unwrap_or("?"));
+                }
             },
             Event::End(_) => {
-                let (name, value) = open.pop()?;
+                let (name, value) = open.pop().ok_or(NoDocument::Other)?;
                 document.add(&name, &value);
                 if open.is_empty() {
-                    return Some((document, usize::try_from(reader.buffer_position()).ok()?));
+                    let length = usize::try_from(reader.buffer_position()).map_err(|_| NoDocument::Other)?;
+                    return Ok((document, length));
                 }
             }
-            Event::DocType(_) | Event::Eof => return None,
+            Event::DocType(_) => return Err(NoDocument::Other),
+            Event::Eof => return Err(NoDocument::CutOff),
             Event::Empty(_) | Event::Decl(_) | Event::PI(_) | Event::Comment(_) => {}
         }
     }

@@ -249,11 +249,8 @@ impl Catalog {
     /// What a text must contain for a rule to match, with the rule's position; any of the
     /// needles of one rule will do.
     pub(crate) fn needles(&self) -> impl Iterator<Item = (usize, &str)> {
-        (0..).zip(self.rules().iter().zip(&self.compiled)).flat_map(|(at, (rule, compiled))| {
-            let codes = rule.conditions.provider_code.iter().filter(|_| compiled.text.is_empty());
-            let texts = compiled.text.iter().flat_map(|pattern| pattern.needles());
-            codes.chain(texts).map(move |needle| (at, needle.as_str()))
-        })
+        let rules = (0..).zip(self.rules().iter().zip(&self.compiled));
+        rules.flat_map(|(at, (rule, compiled))| compiled.needles(rule).into_iter().map(move |needle| (at, needle)))
     }
 
     fn index(&self) -> &Index {

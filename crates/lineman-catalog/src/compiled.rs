@@ -49,6 +49,15 @@ impl Compiled {
         self.text.iter().chain(&self.not_text).chain(header).chain(&self.capture)
     }
 
+    /// Words of which a text that the rule matches has at least one: its codes or what its texts
+    /// must contain, whichever is longer and so rarer.
+    pub(crate) fn needles<'r>(&'r self, rule: &'r Rule) -> Vec<&'r str> {
+        let codes: Vec<&str> = rule.conditions.provider_code.iter().map(String::as_str).collect();
+        let texts: Vec<&str> = self.text.iter().flat_map(Pattern::needles).map(String::as_str).collect();
+        let shortest = |words: &[&str]| words.iter().map(|word| word.len()).min().unwrap_or(0);
+        if shortest(&codes) > shortest(&texts) { codes } else { texts }
+    }
+
     fn check_conditions(&self, rule: &Rule, faults: &mut Vec<String>) {
         let conditions = &rule.conditions;
         if conditions.status.is_empty()

@@ -129,6 +129,8 @@ mod tests {
         );
         check("{\n  \"error\": {\n    \"code\": \"UnknownKey\"\n  }\n}", &[("unknown-key", Some(1))]);
         check("answer: {\"code\":\"UnknownKey\"} (after 3 tries)", &[("unknown-key", Some(1))]);
+        let log = "[INFO] fine\n".repeat(50);
+        check(&format!("{log}{{\n\"code\":\n\"UnknownKey\"}}"), &[("unknown-key", Some(51))]);
         check("<Error>\n<Code>UnknownKey</Code>\n</Error>", &[("unknown-key", Some(1))]);
         check(
             "ok\n{\"level\":\"error\",\"msg\":\"acme: error (UnknownKey)\"}\n{\"level\":\"info\"}",

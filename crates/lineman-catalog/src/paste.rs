@@ -3,15 +3,16 @@ use std::sync::LazyLock;
 use lineman_model::{clean, clip};
 use regex::Regex;
 
-use crate::body::Document;
+use crate::body::{Document, NoDocument};
 use crate::matching::Response;
+use crate::pattern::constant;
 use crate::seen::{LONGEST, Seen};
 
 /// A record of more lines is taken line by line: it is a log without times, not one failure.
 const LONGEST_RECORD: usize = 40;
-/// Documents that begin and never end are looked for this often, because each try reads on to
-/// the end of the text.
-const MOST_BROKEN_DOCUMENTS: usize = 16;
+/// The ends of documents that have none are looked for this often, because each time all the rest
+/// of the text is read.
+const MOST_CUT_OFF: usize = 16;
 
 /// What loggers put before a message, and whether it tells the time.
 static PREFIXES: LazyLock<Vec<(Regex, bool)>> = LazyLock::new(|| {
@@ -33,13 +34,12 @@ static PREFIXES: LazyLock<Vec<(Regex, bool)>> = LazyLock::new(|| {
         (r"^##\[[a-z]+\]", false),
         (r"^[\w.-]{1,40}\s*\| ", false),
     ];
-    prefixes.iter().filter_map(|(source, time)| Some((Regex::new(source).ok()?, *time))).collect()
+    prefixes.map(|(source, time)| (constant(source), time)).into()
 });
 
-static STATUS_LINE: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"^(< )?HTTP/[0-9.]+ ([1-5][0-9]{2})\b").ok());
+static STATUS_LINE: LazyLock<Regex> = LazyLock::new(|| constant(r"^(< )?HTTP/[0-9.]+ ([1-5][0-9]{2})\b"));
 
-static HEADER_LINE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^([A-Za-z0-9-]+):\s*(.*)$").ok());
+static HEADER_LINE: LazyLock<Regex> = LazyLock::new(|| constant(r"^([A-Za-z0-9-]+):\s*(.*)$"));
 
 /// The message of a log line: what is left when times, host names, program names and the marks
 /// of runners are taken off its front.
@@ -85,10 +85,9 @@ struct Paste<'t> {
 impl Paste<'_> {
     /// Takes whole answers, as `curl -i` and `curl -v` show them.
     fn take_exchanges(&mut self, code_headers: &[String]) {
-        let (Some(status_line), Some(header_line)) = (STATUS_LINE.as_ref(), HEADER_LINE.as_ref()) else { return };
         let mut at = 0;
         while at < self.lines.len() {
-            let Some(found) = status_line.captures(self.lines[at].0) else {
+            let Some(found) = STATUS_LINE.captures(self.lines[at].0) else {
                 at += 1;
                 continue;
             };
@@ -98,7 +97,7 @@ impl Paste<'_> {
             let mut headers = Vec::new();
             at += 1;
             while let Some(found) =
-                self.lines.get(at).and_then(|(line, _)| header_line.captures(line.strip_prefix(mark).unwrap_or(line)))
+                self.lines.get(at).and_then(|(line, _)| HEADER_LINE.captures(line.strip_prefix(mark).unwrap_or(line)))
             {
                 let (_, [name, value]) = found.extract();
                 headers.push((name, value));
@@ -106,7 +105,7 @@ impl Paste<'_> {
             }
             let head_end = at;
             let mut body = String::new();
-            while at < self.lines.len() && !status_line.is_match(self.lines[at].0) {
+            while at < self.lines.len() && !STATUS_LINE.is_match(self.lines[at].0) {
                 let line = self.lines[at].0;
                 // What curl says of itself, and what it sent.
                 if mark.is_empty() || !(line.starts_with(['*', '>', '<']) && line.get(1..2).is_none_or(|c| c == " ")) {
@@ -124,31 +123,32 @@ impl Paste<'_> {
 
     /// Takes JSON and XML documents, each from the line where it begins.
     fn take_documents(&mut self) {
-        let mut broken = 0;
+        let mut cut_off = 0;
         let mut at = 0;
-        while at < self.lines.len() && broken < MOST_BROKEN_DOCUMENTS {
-            let Some(start) = self.lines[at].0.find("<?xml").or_else(|| document_start(self.lines[at].0)) else {
+        while at < self.lines.len() {
+            let line = self.lines[at].0;
+            let Some(start) = document_start(line) else {
                 at += 1;
                 continue;
             };
-            let mut text = self.lines[at].0[start..].to_owned();
-            let mut document = Document::parse_prefix(&text);
-            if document.is_none() {
+            let mut text = line[start..].to_owned();
+            let mut found = Document::parse_prefix(&text);
+            if found.as_ref().is_err_and(|&error| error == NoDocument::CutOff) && cut_off < MOST_CUT_OFF {
                 for (line, _) in &self.lines[at + 1..] {
                     text.push('\n');
                     text.push_str(line);
                 }
-                document = Document::parse_prefix(&text);
+                found = Document::parse_prefix(&text);
+                cut_off += usize::from(found.is_err());
             }
-            let Some((document, length)) = document else {
-                broken += 1;
+            let Ok((document, length)) = found else {
                 at += 1;
                 continue;
             };
             let end = at + text[..length].matches('\n').count();
             self.failures.push(Seen::document(document).with_prose().at_line(at + 1));
             // Lines that say more than the document are told once more, as text.
-            let before = self.lines[at].0[..start].trim();
+            let before = line[..start].trim();
             let after = text[length..].split('\n').next().unwrap_or_default().trim();
             self.used[at..=end].fill(before.is_empty() && after.is_empty());
             at = end + 1;
@@ -190,13 +190,13 @@ fn document_start(line: &str) -> Option<usize> {
     let trimmed = line.trim_start();
     let front = line.len() - trimmed.len();
     let is_start = trimmed.starts_with(['{', '[']) || trimmed.starts_with('<') && trimmed.ends_with('>');
-    if is_start { Some(front) } else { line.find("{\"") }
+    if is_start { Some(front) } else { line.find("{\"").or_else(|| line.find("<?xml")) }
 }
 
 /// The body without what follows its document.
 fn document_of(body: &str) -> &str {
     match Document::parse_prefix(body) {
-        Some((_, length)) => &body[..length],
-        None => body,
+        Ok((_, length)) => &body[..length],
+        Err(_) => body,
     }
 }

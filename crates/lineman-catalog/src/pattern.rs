@@ -32,8 +32,10 @@ impl Pattern {
         // Parsed with case: the needles are looked for without, so `(?-i)` makes no difference.
         // Parsed without Unicode where that will do, which is ten times as fast: of what the
         // pattern may match, only its literals matter here.
-        let hir = ParserBuilder::new().unicode(false).utf8(false).build().parse(source);
-        let hir = hir.or_else(|_| regex_syntax::parse(source)).map_err(|error| error.to_string())?;
+        let hir = match ParserBuilder::new().unicode(false).utf8(false).build().parse(source) {
+            Ok(hir) => hir,
+            Err(_) => regex_syntax::parse(source).map_err(|error| error.to_string())?,
+        };
         let mut names = Vec::new();
         group_names(&hir, &mut names);
         let needles = required(&hir).unwrap_or_default();
@@ -71,6 +73,11 @@ impl Pattern {
         };
         self.compiled.get_or_init(compile).as_ref()
     }
+}
+
+/// A pattern of this crate itself.
+pub(crate) fn constant(source: &str) -> Regex {
+    Regex::new(source).expect("a pattern that is part of the program, and compiled by its tests")
 }
 
 fn shortest(needles: &[String]) -> usize {

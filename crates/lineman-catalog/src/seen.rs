@@ -7,20 +7,20 @@ use regex::Regex;
 
 use crate::body::{Document, code_forms};
 use crate::matching::Response;
+use crate::pattern::constant;
 
 /// How much of one text rules look at, in bytes.
 pub(crate) const LONGEST: usize = 1 << 20;
 
 /// A status as programs state it: `HTTP/1.1 403`, `status code: 403`, `returned error: 403`.
-static STATED_STATUS: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    Regex::new(
+static STATED_STATUS: LazyLock<Regex> = LazyLock::new(|| {
+    constant(
         r#"(?i)(?:\bhttp(?:/[0-9.]+)?|status(?:[ _-]?code)?|\bresponse(?: code)?|\berror(?: code)?|\bcode)["']?\s*[:=]?\s*["'(<]*([1-5][0-9]{2})\b"#,
     )
-    .ok()
 });
 
 /// The password in an address: people paste what nobody could know to redact.
-static PASSWORD_IN_URL: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(://[^\s/:@]*):[^\s/@]+@").ok());
+static PASSWORD_IN_URL: LazyLock<Regex> = LazyLock::new(|| constant(r"(://[^\s/:@]*):[^\s/@]+@"));
 
 /// What was seen of one failure, in the one form in which rules look at it.
 #[derive(Debug, Default)]
@@ -118,7 +118,7 @@ impl Seen {
     /// The status of the answer, or the one that the text states.
     pub(crate) fn status(&self) -> Option<u16> {
         *self.status.get_or_init(|| {
-            let stated = STATED_STATUS.as_ref()?.captures(&self.flat)?;
+            let stated = STATED_STATUS.captures(&self.flat)?;
             stated.get(1)?.as_str().parse().ok()
         })
     }
@@ -163,7 +163,7 @@ impl Seen {
 }
 
 fn without_passwords(text: &str) -> Cow<'_, str> {
-    PASSWORD_IN_URL.as_ref().map_or(Cow::Borrowed(text), |password| password.replace_all(text, "$1:…@"))
+    PASSWORD_IN_URL.replace_all(text, "$1:…@")
 }
 
 /// Single blanks within lines, none at their ends; the frames that programs draw around errors go.
@@ -236,9 +236,9 @@ mod tests {
     fn a_password_in_an_address_is_not_repeated() {
         let check = |seen: Seen| {
             assert!(!seen.lines().contains("hunter2") && !seen.flat().contains("hunter2"), "{seen:?}");
-            assert!(seen.lines().contains("https://ci:…@git.example.com/o/r"), "{seen:?}");
+            assert!(seen.lines().contains("https://ci:…@host.example.com/o/r"), "{seen:?}");
         };
-        let text = "unable to access 'https://ci:hunter2@git.example.com/o/r'";
+        let text = "unable to access 'https://ci:hunter2@host.example.com/o/r'";
         check(Seen::text(text));
         let body = serde_json::json!({ "message": text }).to_string();
         check(Seen::response(&Response { body: &body, ..Response::default() }, &[]));

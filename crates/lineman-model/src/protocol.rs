@@ -127,6 +127,20 @@ pub struct CheckOutcome {
     pub not_proved: Vec<NotProved>,
 }
 
+impl CheckOutcome {
+    /// Hands every text to `edit`: redaction and cleaning go through here.
+    pub fn for_each_text(&mut self, edit: &mut dyn FnMut(&mut String)) {
+        let CheckOutcome { skip, phases, requirements, expires, not_proved } = self;
+        skip.iter_mut().for_each(|skip| edit(&mut skip.why));
+        phases.iter_mut().for_each(|phase| edit(&mut phase.name));
+        requirements.iter_mut().for_each(|requirement| edit(&mut requirement.id));
+        expires.iter_mut().for_each(|expiry| edit(&mut expiry.what));
+        for NotProved { what, why, needs, .. } in not_proved {
+            [what, why].into_iter().chain(needs).for_each(&mut *edit);
+        }
+    }
+}
+
 /// Why a check had nothing to run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckSkip {

@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, LazyLock, RwLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use base64::Engine;
@@ -14,6 +14,13 @@ const SHORTEST: usize = 4;
 const SHORTEST_LINE: usize = 16;
 
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// The environment variable with which a test switches redaction off, to see that it would find
+/// what redaction takes out. A release build knows no such thing.
+pub const UNREDACTED: &str = "LINEMAN_TEST_UNREDACTED";
+
+static SWITCHED_OFF: LazyLock<bool> =
+    LazyLock::new(|| cfg!(debug_assertions) && std::env::var_os(UNREDACTED).is_some());
 
 /// Takes known secret values out of text, in the forms in which servers and programs echo them:
 /// raw, URL-encoded, base64 (at any offset, as in Basic authentication) and escaped as in JSON.
@@ -66,6 +73,9 @@ impl Redactor {
 
     /// The text without any known secret.
     pub fn scrub(&self, text: &str) -> String {
+        if *SWITCHED_OFF {
+            return text.to_owned();
+        }
         let known = self.inner.read().unwrap_or_else(|poisoned| poisoned.into_inner());
         match &known.matcher {
             Some((matcher, replacements)) if matcher.is_match(text) => matcher.replace_all(text, replacements),

@@ -1,6 +1,5 @@
 use std::future::Future;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -8,16 +7,45 @@ use jiff::Timestamp;
 use lineman_catalog::{Catalog, Response};
 use lineman_model::protocol::{CheckOutcome, Progress};
 use lineman_model::{
-    Cause, CheckInfo, Connection, Expiry, Finding, Integration, NotProved, Phase, Redactor, Requirement,
-    RequirementStatus, Severity, Status,
+    Cause, CheckInfo, Confidence, Connection, Evidence, Expiry, Finding, Integration, NotProved, Phase, Redactor,
+    Requirement, RequirementStatus, Severity, Status, clean, clip,
 };
 use lineman_net::{Limits, Target, Walk};
+use tokio::sync::watch;
 use tokio::time::Instant;
+use url::Url;
 
 use crate::http::Http;
 use crate::program::Program;
 use crate::session::Session;
+use crate::shim::lock;
 use crate::{Provider, Secret, Stop};
+
+/// The most that is shown of one text, bytes.
+pub(crate) const LONGEST_TEXT: usize = 2048;
+/// The most lines of a program or log that one piece of evidence shows.
+const MOST_LINES: usize = 200;
+/// The most entries of one kind that a check records beside its findings.
+const MOST_ENTRIES: usize = 1000;
+
+/// A text made fit to show: without secrets and control characters, and not too long.
+pub(crate) fn shown(text: &str, redactor: &Redactor, longest: usize) -> String {
+    // Cleaning can join the parts of a secret, so what it leaves is scrubbed again; and cutting
+    // comes last, for the beginning of a secret would not be recognised as one.
+    let cleaned = clean(&redactor.scrub(text), usize::MAX);
+    clip(&redactor.scrub(&cleaned), longest)
+}
+
+/// What a catalog knows of an answer or a text: the closest rule, and beside it the other causes
+/// that its rules see there.
+pub(crate) fn recognise(catalog: &Catalog, seen: &Response<'_>) -> Option<Finding> {
+    let matches = catalog.match_response(seen);
+    let (closest, others) = matches.split_first()?;
+    Some(others.iter().fold(closest.finding(), |finding, other| {
+        let told = finding.cause == *other.cause || finding.also_possible.iter().any(|also| also.cause == *other.cause);
+        if told { finding } else { finding.or_else(other.cause.clone(), Confidence::Possible) }
+    }))
+}
 
 /// Where a call's events go.
 pub(crate) trait Sink: Send + Sync {
@@ -31,8 +59,8 @@ pub(crate) struct Call {
     pub(crate) plugin: &'static str,
     pub(crate) check: CheckInfo,
     pub(crate) deadline: Instant,
-    pub(crate) sink: Box<dyn Sink>,
-    pub(crate) cancelled: AtomicBool,
+    sink: Arc<dyn Sink>,
+    cancelled: watch::Sender<bool>,
     log: Mutex<Log>,
 }
 
@@ -45,12 +73,23 @@ struct Log {
 }
 
 impl Call {
-    pub(crate) fn new(plugin: &'static str, check: CheckInfo, deadline: Instant, sink: Box<dyn Sink>) -> Call {
-        Call { plugin, check, deadline, sink, cancelled: AtomicBool::new(false), log: Mutex::default() }
+    pub(crate) fn new(plugin: &'static str, check: CheckInfo, deadline: Instant, sink: Arc<dyn Sink>) -> Call {
+        Call { plugin, check, deadline, sink, cancelled: watch::Sender::new(false), log: Mutex::default() }
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        lock(&self.log)
+    }
+
+    /// Tells whoever blocks in this call that nobody waits for it.
+    pub(crate) fn cancel(&self) {
+        self.cancelled.send_replace(true);
+    }
+
+    /// Ends when nobody waits for the call any more.
+    pub(crate) async fn cancelled(&self) {
+        // The sender is this call's own, so waiting for it cannot fail.
+        let _ = self.cancelled.subscribe().wait_for(|cancelled| *cancelled).await;
     }
 
     pub(crate) fn report(&self, mut finding: Finding, redactor: &Redactor) {
@@ -58,9 +97,11 @@ impl Call {
             finding.code = format!("{}/{}", self.plugin, finding.code);
         }
         finding.severity.get_or_insert(Severity::of(&finding.cause, self.check.level));
-        finding.for_each_text(&mut |text| {
-            *text = lineman_model::clean(&redactor.scrub(text), crate::http::EVIDENCE_LIMIT);
-        });
+        // The engine's own, whatever an author put there.
+        finding.suppressed = None;
+        finding.caused_by.clear();
+        finding.evidence.iter_mut().for_each(shorten);
+        finding.for_each_text(&mut |text| *text = shown(text, redactor, LONGEST_TEXT));
         self.log().findings += 1;
         self.sink.finding(&finding);
     }
@@ -70,8 +111,28 @@ impl Call {
         self.log().running.last().cloned()
     }
 
-    pub(crate) fn take_outcome(&self) -> CheckOutcome {
-        std::mem::take(&mut self.log().outcome)
+    /// What was recorded, made fit to show.
+    pub(crate) fn take_outcome(&self, redactor: &Redactor) -> CheckOutcome {
+        let mut outcome = std::mem::take(&mut self.log().outcome);
+        let mut edit = |text: &mut String| *text = shown(text, redactor, LONGEST_TEXT);
+        outcome.phases.iter_mut().for_each(|phase| edit(&mut phase.name));
+        outcome.requirements.iter_mut().for_each(|requirement| edit(&mut requirement.id));
+        outcome.expires.iter_mut().for_each(|expiry| edit(&mut expiry.what));
+        for entry in &mut outcome.not_proved {
+            edit(&mut entry.what);
+            edit(&mut entry.why);
+            entry.needs.iter_mut().for_each(&mut edit);
+        }
+        outcome
+    }
+
+    /// Records something, unless there is more of it already than anyone reads.
+    fn record<T>(&self, entry: T, list: impl FnOnce(&mut CheckOutcome) -> &mut Vec<T>) {
+        let mut log = self.log();
+        let list = list(&mut log.outcome);
+        if list.len() < MOST_ENTRIES {
+            list.push(entry);
+        }
     }
 
     pub(crate) fn begin(self: &Arc<Call>, name: impl Into<String>) -> Running {
@@ -81,7 +142,17 @@ impl Call {
     }
 
     pub(crate) fn add_phases(&self, phases: impl IntoIterator<Item = Phase>) {
-        self.log().outcome.phases.extend(phases);
+        phases.into_iter().for_each(|phase| self.record(phase, |outcome| &mut outcome.phases));
+    }
+}
+
+/// The end of what a program wrote tells more than its beginning.
+fn shorten(evidence: &mut Evidence) {
+    if let Evidence::Log { lines, .. } | Evidence::Ssh { lines, .. } = evidence
+        && lines.len() > MOST_LINES
+    {
+        lines.drain(..lines.len() - MOST_LINES);
+        lines.insert(0, "…".to_owned());
     }
 }
 
@@ -101,7 +172,8 @@ impl Drop for Running {
         if let Some(at) = log.running.iter().rposition(|running| *running == phase.name) {
             log.running.remove(at);
         }
-        log.outcome.phases.push(phase);
+        drop(log);
+        self.call.record(phase, |outcome| &mut outcome.phases);
     }
 }
 
@@ -153,15 +225,32 @@ impl<P: Provider> Cx<P> {
         &self.session.integration.requires
     }
 
-    /// The endpoint of a service: the configured one, else the one given.
-    pub fn endpoint(&self, service: &str, usual: &str) -> Result<url::Url, Stop> {
-        let text = self.connection().endpoint(service).unwrap_or(usual);
-        url::Url::parse(text).map_err(|error| {
-            self.finding("endpoint-invalid", Cause::ConfigInvalid, format!("The endpoint `{text}` is no URL: {error}."))
-                .pointer("/connection/endpoint_url")
-                .remedy("Give a full address, such as https://api.example.com.")
-                .into()
-        })
+    /// The endpoint of a service: the one of `connection.endpoints`, else `connection.endpoint_url`,
+    /// else the usual one.
+    ///
+    /// # Errors
+    ///
+    /// A finding with the cause `config.invalid` when it is no URL with a host.
+    pub fn endpoint(&self, service: &str, usual: &str) -> Result<Url, Stop> {
+        let connection = self.connection();
+        let text = connection.endpoint(service).unwrap_or(usual);
+        let why = match Url::parse(text) {
+            Ok(url) if url.has_host() => return Ok(url),
+            Ok(_) => "it names no host".to_owned(),
+            Err(error) => error.to_string(),
+        };
+        let message = format!("The endpoint `{text}` is not the address of a server: {why}.");
+        let finding = self
+            .finding("endpoint-invalid", Cause::ConfigInvalid, message)
+            .remedy("Give a full address, such as https://api.example.com.");
+        Err(match connection.endpoint(service) {
+            Some(_) if connection.endpoints.contains_key(service) => {
+                finding.pointer(format!("/connection/endpoints/{service}"))
+            }
+            Some(_) => finding.pointer("/connection/endpoint_url"),
+            None => finding,
+        }
+        .into())
     }
 
     /// A private directory for this integration's files. The host made it and removes it.
@@ -169,13 +258,19 @@ impl<P: Provider> Cx<P> {
         &self.session.directory
     }
 
-    /// The HTTP client of this integration. It honours the connection settings, has no timeout of
-    /// its own beyond them, and turns what goes wrong into findings.
+    /// The HTTP client of this integration: its proxies, certificate authorities and timeout are
+    /// those of the connection, it follows no redirect and tries nothing twice, and it turns what
+    /// goes wrong into findings. Without a timeout in the connection, the check's deadline is the
+    /// only one.
+    ///
+    /// # Errors
+    ///
+    /// A finding with the cause `config.invalid` when the certificate authorities cannot be read.
     pub fn http(&self) -> Result<HttpCx<'_, P>, Stop> {
-        let made = self.session.http.get_or_init(|| Http::new(self.connection()));
+        let made = self.session.http.get_or_init(|| Http::new(self.call.plugin, self.connection()));
         match made {
             Ok(http) => Ok(HttpCx { http, cx: self }),
-            Err(finding) => Err(self.owned((**finding).clone()).into()),
+            Err(finding) => Err((**finding).clone().into()),
         }
     }
 
@@ -186,7 +281,7 @@ impl<P: Provider> Cx<P> {
     /// A finding with the cause `host.tool-missing` when it is not on this machine.
     pub fn program(&self, name: &str) -> Result<Program, Stop> {
         match self.session.programs.get(name) {
-            Some(path) => Ok(Program::new(path, self.directory(), self.call.deadline, Arc::clone(&self.call))),
+            Some(path) => Ok(Program::new(path, self.directory(), Arc::clone(&self.call))),
             None => Err(self
                 .finding("tool-missing", Cause::HostToolMissing, format!("`{name}` is not installed on this machine."))
                 .subject("program", name)
@@ -201,7 +296,7 @@ impl<P: Provider> Cx<P> {
     /// # Errors
     ///
     /// The finding for the phase that failed.
-    pub async fn reach(&self, url: &url::Url) -> Result<Walk, Stop> {
+    pub async fn reach(&self, url: &Url) -> Result<Walk, Stop> {
         let target =
             Target::from_url(url).map_err(|failure| Stop::from(failure.finding(self.call.plugin, Vec::new())))?;
         let walk = self.walk(&target).await;
@@ -250,8 +345,9 @@ impl<P: Provider> Cx<P> {
 
     /// What the plugin's catalog knows of a text, such as what a program wrote to stderr.
     pub fn recognise(&self, text: &str, operation: Option<&str>) -> Option<Finding> {
-        let response = Response { status: None, headers: Vec::new(), body: text, operation };
-        Some(self.session.catalog.match_response(&response).first()?.finding())
+        // Scrubbed first: a rule may quote a part of what it matched.
+        let text = self.session.redactor.scrub(text);
+        recognise(&self.session.catalog, &Response { body: &text, operation, ..Response::default() })
     }
 
     /// The plugin's catalog.
@@ -270,12 +366,12 @@ impl<P: Provider> Cx<P> {
 
     /// Says what is being done, for people who wait.
     pub fn progress(&self, text: impl Into<String>) {
-        self.call.sink.progress(&Progress { text: self.session.redactor.scrub(&text.into()) });
+        self.call.sink.progress(&Progress { text: shown(&text.into(), &self.session.redactor, LONGEST_TEXT) });
     }
 
     /// Records a date after which something stops working. `what` names it: `access token`.
     pub fn expires(&self, what: impl Into<String>, at: Timestamp) {
-        self.call.log().outcome.expires.push(Expiry { what: what.into(), at });
+        self.call.record(Expiry { what: what.into(), at }, |outcome| &mut outcome.expires);
     }
 
     /// Records what a pass does not say: what, why not, and what would let it be proved.
@@ -286,16 +382,16 @@ impl<P: Provider> Cx<P> {
             why: why.into(),
             needs: needs.map(str::to_owned),
         };
-        self.call.log().outcome.not_proved.push(entry);
+        self.call.record(entry, |outcome| &mut outcome.not_proved);
     }
 
     /// Records what is known of a requirement.
     pub fn requirement(&self, id: &str, status: Status) {
-        self.call.log().outcome.requirements.push(RequirementStatus { id: id.to_owned(), status });
+        self.call.record(RequirementStatus { id: id.to_owned(), status }, |outcome| &mut outcome.requirements);
     }
 
     /// Registers a secret that was obtained during the check, such as a session token, so that
-    /// nothing shows it.
+    /// nothing shows it, here or in the host. Call it before anything else is done with the value.
     pub fn conceal(&self, name: &str, secret: &Secret) {
         self.session.redactor.add(name, secret);
         self.call.sink.secret(name, secret);
@@ -306,21 +402,16 @@ impl<P: Provider> Cx<P> {
         self.call.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// Whether nobody waits for the answer any more. Only a check that blocks its thread needs to
-    /// ask: others are simply dropped.
+    /// Whether nobody waits for the answer any more: the call was cancelled, its deadline has
+    /// passed, or the plugin shuts down. Only a check that blocks its thread needs to ask: others
+    /// are simply dropped.
     pub fn is_cancelled(&self) -> bool {
-        self.call.cancelled.load(Ordering::Relaxed)
+        *self.call.cancelled.borrow()
     }
 
     /// Whether a finding was reported already.
     pub fn has_findings(&self) -> bool {
         self.call.log().findings > 0
-    }
-
-    /// Gives a finding that was made without a plugin this plugin's code.
-    pub(crate) fn owned(&self, mut finding: Finding) -> Finding {
-        finding.code = format!("{}/{}", self.call.plugin, finding.code.trim_start_matches('/'));
-        finding
     }
 }
 

@@ -7,10 +7,13 @@ use lineman_model::{Finding, SkipReason};
 pub type Outcome = Result<(), Stop>;
 
 /// Why a check stopped before its end.
-#[derive(Debug)]
+///
+/// It can be cloned, so that what the checks of an integration share can be a
+/// [`Once`](crate::Once): a credential that was rejected once is not tried again.
+#[derive(Clone, Debug)]
 pub struct Stop(pub(crate) Why);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Why {
     Finding(Box<Finding>),
     Skip { reason: SkipReason, why: String },

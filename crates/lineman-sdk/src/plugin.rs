@@ -1,22 +1,29 @@
-use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::any::Any;
+use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use lineman_catalog::Catalog;
 use lineman_model::protocol::{CheckOutcome, CheckRequest, CheckSkip, Failure, PROTOCOL, op};
-use lineman_model::{Blocking, Cause, Confidence, Description, Finding};
+use lineman_model::{Blocking, Cause, CheckInfo, Confidence, Description, Finding, Redactor};
 use serde_json::{Map, Value};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::cx::{Call, Sink};
+use crate::cx::{Call, LONGEST_TEXT, Sink, shown};
 use crate::outcome::Why;
 use crate::session::Session;
-use crate::{Check, Cx, Provider, Stop};
+use crate::shim::lock;
+use crate::{Check, Cx, Outcome, Provider, Stop};
 
 /// Kept back from a call's deadline, so that the answer is there when the host looks for it.
 const MARGIN: Duration = Duration::from_millis(50);
+/// No check needs more, and a number from outside must not overflow the clock.
+const LONGEST_CALL: Duration = Duration::from_secs(24 * 60 * 60);
+
+type Panic = Box<dyn Any + Send>;
 
 /// A provider made ready to answer calls: no ABI, no process, so that tests use it as it is.
 pub(crate) struct Plugin<P: Provider> {
@@ -30,20 +37,23 @@ pub(crate) struct Plugin<P: Provider> {
 impl<P: Provider> Plugin<P> {
     /// # Panics
     ///
-    /// When the plugin's own catalog is not valid: its author sees that the first time the
-    /// library is described.
+    /// When the plugin contradicts itself, in its catalog or in its list of checks: its author
+    /// sees that the first time the library is described.
     pub(crate) fn new() -> Plugin<P> {
         let about = P::about();
         let id = about.id;
         let catalog = match Catalog::parse(id, about.catalog) {
             Ok(catalog) => catalog,
-            Err(error) => panic!("the catalog of plugin `{id}` is wrong: {error}"),
+            Err(error) => panic!("{error}"),
         };
         let prefix = |name: &str| if name.contains('/') { name.to_owned() } else { format!("{id}/{name}") };
         let mut checks = P::checks();
         for check in &mut checks {
             check.info.id = prefix(&check.info.id);
             check.info.needs.iter_mut().for_each(|need| *need = prefix(need));
+        }
+        if let Some(fault) = fault(checks.iter().map(|check| &check.info)) {
+            panic!("the checks of plugin `{id}` are wrong: {fault}");
         }
         let description = Description {
             id: id.to_owned(),
@@ -73,37 +83,32 @@ impl<P: Provider> Plugin<P> {
         &self.description
     }
 
-    pub(crate) fn blocks(&self, check: &str) -> bool {
-        self.checks.get(check).is_some_and(|check| check.info.blocking == Blocking::Yes)
-    }
-
-    pub(crate) fn knows(&self, check: &str) -> bool {
-        self.checks.contains_key(check)
-    }
-
-    fn sessions(&self) -> MutexGuard<'_, HashMap<u64, Arc<Session<P>>>> {
-        self.sessions.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.catalog
     }
 
     /// Ends a session; its secrets are wiped when its last check lets go of it.
     pub(crate) fn close(&self, session: u64) {
-        self.sessions().remove(&session);
+        let ended = lock(&self.sessions).remove(&session);
+        // Dropped without the lock: what an author keeps in a session may take its time.
+        drop(ended);
     }
 
     fn session(&self, request: CheckRequest) -> Result<Arc<Session<P>>, Box<Finding>> {
         let id = request.session;
-        if let Some(session) = self.sessions().get(&id) {
+        if let Some(session) = lock(&self.sessions).get(&id) {
             return Ok(Arc::clone(session));
         }
-        let opened = Arc::new(Session::open(self.id, request, Arc::clone(&self.catalog))?);
+        let opened = Arc::new(Session::open(&self.description, request, Arc::clone(&self.catalog))?);
         // Two first checks may have opened one each; both use the one that came first.
-        Ok(Arc::clone(self.sessions().entry(id).or_insert(opened)))
+        Ok(Arc::clone(lock(&self.sessions).entry(id).or_insert(opened)))
     }
 
-    /// Makes a call ready to run.
-    pub(crate) fn prepare(&self, request: &CheckRequest, sink: Box<dyn Sink>) -> Option<Arc<Call>> {
+    /// Makes a call ready to run; none when there is no such check.
+    pub(crate) fn prepare(&self, request: &CheckRequest, sink: Arc<dyn Sink>) -> Option<Arc<Call>> {
         let check = self.checks.get(&request.check)?;
-        let deadline = Instant::now() + Duration::from_millis(request.deadline_ms).saturating_sub(MARGIN);
+        let time = Duration::from_millis(request.deadline_ms).saturating_sub(MARGIN).min(LONGEST_CALL);
+        let deadline = Instant::now() + time;
         Some(Arc::new(Call::new(self.id, check.info.clone(), deadline, sink)))
     }
 
@@ -115,38 +120,96 @@ impl<P: Provider> Plugin<P> {
                 message: format!("there is no check `{}`", call.check.id),
             });
         };
-        let session = match self.session(request) {
-            Ok(session) => session,
-            Err(finding) => {
-                call.report(*finding, &Default::default());
-                return Ok(call.take_outcome());
+        // Reading settings and secrets runs code of the plugin too. Its message may quote a secret.
+        let session = match catch_unwind(AssertUnwindSafe(|| self.session(request))) {
+            Ok(Ok(session)) => session,
+            Ok(Err(finding)) => {
+                let redactor = Redactor::new();
+                call.report(*finding, &redactor);
+                return Ok(call.take_outcome(&redactor));
             }
+            Err(_panic) => return Err(crashed("the plugin panicked while it read its settings and secrets")),
         };
         let cx = Cx { session: Arc::clone(&session), call: Arc::clone(call) };
         let (ended, cut_off) = {
-            let mut run = std::pin::pin!(AssertUnwindSafe(async { (check.run)(cx).await }).catch_unwind());
+            let mut run = std::pin::pin!(perform(check, cx));
             let ended = tokio::time::timeout_at(call.deadline, run.as_mut()).await;
             // Asked before the check is dropped, which ends the phase that it waits for.
             let cut_off = ended.is_err().then(|| timed_out(call));
             (ended, cut_off)
         };
-        let mut outcome = call.take_outcome();
+        let redactor = &session.redactor;
+        let mut skip = None;
         match ended {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(Stop(Why::Finding(finding))))) => call.report(*finding, &session.redactor),
-            Ok(Ok(Err(Stop(Why::AlreadyReported)))) => {}
-            Ok(Ok(Err(Stop(Why::Skip { reason, why })))) => outcome.skip = Some(CheckSkip { reason, why }),
+            Ok(Ok(Ok(()) | Err(Stop(Why::AlreadyReported)))) => {}
+            Ok(Ok(Err(Stop(Why::Finding(finding))))) => call.report(*finding, redactor),
+            Ok(Ok(Err(Stop(Why::Skip { reason, why })))) => {
+                skip = Some(CheckSkip { reason, why: shown(&why, redactor, LONGEST_TEXT) });
+            }
             Ok(Err(panic)) => {
-                let message = session.redactor.scrub(&panic_message(&*panic));
-                return Err(Failure { cause: Cause::PluginCrashed, message: format!("the check panicked: {message}") });
+                let message = format!("the check panicked: {}", panic_message(&*panic));
+                return Err(crashed(&shown(&message, redactor, LONGEST_TEXT)));
             }
             Err(_elapsed) => {}
         }
         if let Some(finding) = cut_off {
-            call.report(finding, &session.redactor);
+            call.report(finding, redactor);
         }
-        Ok(outcome)
+        Ok(CheckOutcome { skip, ..call.take_outcome(redactor) })
     }
+}
+
+/// Runs the author's function: on a thread of its own if it says that it blocks.
+async fn perform<P: Provider>(check: &Check<P>, cx: Cx<P>) -> Result<Outcome, Panic> {
+    let (run, call) = (Arc::clone(&check.run), Arc::clone(&cx.call));
+    let work = AssertUnwindSafe(async move { run(cx).await }).catch_unwind();
+    if check.info.blocking == Blocking::No {
+        return work.await;
+    }
+    // Nobody can take the thread away from the check; but it is told, and what it awaits is dropped.
+    let _told = CancelOnDrop(Arc::clone(&call));
+    let runtime = Handle::current();
+    let thread = tokio::task::spawn_blocking(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                ended = work => ended,
+                () = call.cancelled() => Ok(Err(Stop::reported())),
+            }
+        })
+    });
+    thread.await.unwrap_or_else(|error| Err(error.try_into_panic().unwrap_or_else(|_| Box::new("the thread ended"))))
+}
+
+struct CancelOnDrop(Arc<Call>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// What is wrong with a list of checks, if anything is.
+fn fault<'a>(checks: impl Iterator<Item = &'a CheckInfo> + Clone) -> Option<String> {
+    let mut ids = HashSet::new();
+    for check in checks.clone() {
+        let (_, name) = check.id.split_once('/')?;
+        let kebab = name
+            .split('-')
+            .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit()));
+        if !kebab {
+            return Some(format!("the name `{name}` is not kebab-case"));
+        }
+        if !ids.insert(&check.id) {
+            return Some(format!("there are two `{}`", check.id));
+        }
+    }
+    let mut needs = checks.flat_map(|check| check.needs.iter().map(move |need| (&check.id, need)));
+    let (check, need) = needs.find(|(_, need)| !ids.contains(need))?;
+    Some(format!("`{check}` needs `{need}`, which there is not"))
+}
+
+fn crashed(message: &str) -> Failure {
+    Failure { cause: Cause::PluginCrashed, message: message.to_owned() }
 }
 
 fn timed_out(call: &Call) -> Finding {

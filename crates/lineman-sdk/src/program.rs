@@ -1,19 +1,25 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use lineman_model::{Cause, Finding};
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
-use tokio::time::Instant;
+use zeroize::Zeroizing;
 
 use crate::Stop;
 use crate::cx::Call;
 
 /// The most that is kept of what a program writes to each of its outputs, bytes.
 const OUTPUT_LIMIT: usize = 4 * 1024 * 1024;
+/// How long outputs may stay open after the program has ended: something that fled its group may
+/// hold them.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A program about to be run: with an empty environment, in the integration's own directory, and
 /// ended with everything it started when the check ends.
@@ -21,9 +27,8 @@ pub struct Program {
     path: PathBuf,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
-    stdin: Vec<u8>,
+    stdin: Zeroizing<Vec<u8>>,
     directory: PathBuf,
-    deadline: Instant,
     call: Arc<Call>,
 }
 
@@ -46,14 +51,13 @@ impl ProgramOutput {
 }
 
 impl Program {
-    pub(crate) fn new(path: &str, directory: &Path, deadline: Instant, call: Arc<Call>) -> Program {
+    pub(crate) fn new(path: &str, directory: &Path, call: Arc<Call>) -> Program {
         Program {
             path: path.into(),
             args: Vec::new(),
             env: Vec::new(),
-            stdin: Vec::new(),
+            stdin: Zeroizing::default(),
             directory: directory.to_owned(),
-            deadline,
             call,
         }
     }
@@ -81,18 +85,18 @@ impl Program {
         self
     }
 
-    /// Gives it something to read on standard input.
+    /// Gives it something to read on standard input: the way for secrets.
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Program {
-        self.stdin = bytes.into();
+        self.stdin = Zeroizing::new(bytes.into());
         self
     }
 
-    /// Runs it to its end.
+    /// Runs it to its end. Whatever it started and left behind ends with it.
     ///
     /// # Errors
     ///
-    /// A finding when it cannot be started. When the check's deadline passes first, the program
-    /// is killed, and the check's own time-out names it.
+    /// A finding with the cause `host.tool-missing` when it cannot be started. When the check's
+    /// deadline passes first, the program is killed, and the check's own time-out names it.
     pub async fn output(self) -> Result<ProgramOutput, Stop> {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut phase = self.call.begin(&name);
@@ -108,45 +112,51 @@ impl Program {
             .spawn();
         let mut child = child.map_err(|error| {
             let message = format!("`{name}` could not be started: {error}.");
-            Finding::new(format!("{}/tool-missing", self.call.plugin), Cause::HostToolMissing, message)
+            Finding::new(format!("{}/tool-unusable", self.call.plugin), Cause::HostToolMissing, message)
                 .subject("program", &name)
+                .remedy(format!("Look at {}: is it there, and may this user run it?", self.path.display()))
         })?;
         // From here on, leaving for whatever reason ends the program and all that it started.
-        let _group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
+        let group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
         let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
-        let feed = async {
-            if let Some(mut stdin) = stdin {
-                // A program that does not read its input is none of our business.
-                let _ = stdin.write_all(&self.stdin).await;
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let status = {
+            let feed = async {
+                if let Some(mut stdin) = stdin {
+                    // A program that does not read its input is none of our business.
+                    let _ = stdin.write_all(&self.stdin).await;
+                }
+            };
+            let piped = pin!(async { tokio::join!(feed, read(stdout, &mut out), read(stderr, &mut err)) });
+            match select(pin!(child.wait()), piped).await {
+                Either::Left((status, piped)) => {
+                    // What it left behind may hold its outputs open for ever.
+                    drop(group);
+                    let _ = tokio::time::timeout(LAST_WORDS, piped).await;
+                    status
+                }
+                Either::Right((_, wait)) => wait.await,
             }
-        };
-        let ended = async {
-            let ((), stdout, stderr, status) = tokio::join!(feed, capped(stdout), capped(stderr), child.wait());
-            (stdout, stderr, status)
-        };
-        let Ok((stdout, stderr, status)) = tokio::time::timeout_at(self.deadline, ended).await else {
-            return std::future::pending().await;
         };
         let status = status.ok().and_then(|status| status.code());
         phase.ok = status == Some(0);
-        let stderr = lineman_model::clean(&String::from_utf8_lossy(&stderr), OUTPUT_LIMIT);
-        Ok(ProgramOutput { status, stdout, stderr })
+        let stderr = lineman_model::clean(&String::from_utf8_lossy(&err), OUTPUT_LIMIT);
+        Ok(ProgramOutput { status, stdout: out, stderr })
     }
 }
 
 /// Reads to the end and keeps what fits, so that a program that writes for ever is not blocked
 /// and does not fill the memory.
-async fn capped(stream: Option<impl AsyncRead + Unpin>) -> Vec<u8> {
-    let mut kept = Vec::new();
-    let Some(mut stream) = stream else { return kept };
+async fn read(stream: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+    let Some(mut stream) = stream else { return };
     let mut buffer = vec![0; 16 * 1024];
     while let Ok(read @ 1..) = stream.read(&mut buffer).await {
         let room = OUTPUT_LIMIT - kept.len();
         kept.extend_from_slice(&buffer[..read.min(room)]);
     }
-    kept
 }
 
+/// A group of processes that ends when this is dropped.
 struct Group(Option<Pid>);
 
 impl Drop for Group {

@@ -4,9 +4,12 @@ use std::sync::{Arc, OnceLock};
 
 use lineman_catalog::Catalog;
 use lineman_model::protocol::CheckRequest;
-use lineman_model::{Cause, Finding, Integration, Redactor};
+use lineman_model::{Cause, Connection, Description, Finding, Integration, Redactor};
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use url::Url;
+use zeroize::Zeroize;
 
 use crate::http::Http;
 use crate::{Provider, Secret, SecretMap};
@@ -25,59 +28,98 @@ pub(crate) struct Session<P: Provider> {
 }
 
 impl<P: Provider> Session<P> {
-    /// Opens a session from the first request of an integration.
-    pub(crate) fn open(plugin: &str, request: CheckRequest, catalog: Arc<Catalog>) -> Result<Session<P>, Box<Finding>> {
+    /// Opens a session from the first request of an integration. The finding that says why it
+    /// cannot be opened is free of secrets.
+    pub(crate) fn open(
+        plugin: &Description,
+        request: CheckRequest,
+        catalog: Arc<Catalog>,
+    ) -> Result<Session<P>, Box<Finding>> {
         let CheckRequest { integration, secrets, programs, directory, .. } = request;
-        let redactor = Redactor::new();
-        for (name, secret) in &secrets.0 {
-            redactor.add(name, secret);
-        }
-        for proxy in &integration.connection.proxies {
-            if let Ok(url) = url::Url::parse(proxy.url.expose())
-                && let Some(password) = url.password()
-            {
-                redactor.add("proxy password", &Secret::new(password));
+        let redactor = redactor(&secrets, &integration.connection);
+        match read::<P>(plugin, &integration, &secrets) {
+            Ok((settings, secrets)) => Ok(Session {
+                settings,
+                secrets,
+                own: P::Session::default(),
+                integration,
+                redactor,
+                programs,
+                directory: directory.into(),
+                catalog,
+                http: OnceLock::new(),
+            }),
+            Err(mut finding) => {
+                // Errors of reading quote what they could not read.
+                redactor.scrub_finding(&mut finding);
+                Err(finding)
             }
         }
-        let settings = P::Settings::deserialize(Value::Object(integration.settings.clone())).map_err(|error| {
-            let message = format!("The settings are wrong: {error}.");
-            let finding = Finding::new(format!("{plugin}/settings-invalid"), Cause::ConfigInvalid, message);
-            Box::new(finding.pointer("/settings").remedy("Correct them; `lineman plugin info` lists them."))
-        })?;
-        let own_secrets = read_secrets::<P>(&secrets).map_err(|error| {
-            let message = format!("The secrets are incomplete: {error}.");
-            let finding = Finding::new(format!("{plugin}/secrets-missing"), Cause::CredentialMissing, message);
-            Box::new(
-                finding
-                    .pointer("/secrets")
-                    .remedy("Give the missing one by reference; `lineman plugin info` lists them."),
-            )
-        })?;
-        Ok(Session {
-            settings,
-            secrets: own_secrets,
-            own: P::Session::default(),
-            integration,
-            redactor,
-            programs,
-            directory: directory.into(),
-            catalog,
-            http: OnceLock::new(),
-        })
     }
 }
 
+/// Knows the secrets of an integration: those that it was given, and the passwords in the
+/// addresses of its connection.
+fn redactor(secrets: &SecretMap, connection: &Connection) -> Redactor {
+    let redactor = Redactor::new();
+    for (name, secret) in &secrets.0 {
+        redactor.add(name, secret);
+    }
+    let proxies = connection.proxies.iter().map(|proxy| ("proxy password", proxy.url.expose()));
+    let endpoints = connection.endpoint_url.iter().chain(connection.endpoints.values());
+    for (name, address) in proxies.chain(endpoints.map(|address| ("endpoint password", address.as_str()))) {
+        if let Some(password) = address_of(address).as_ref().and_then(Url::password) {
+            redactor.add(name, &Secret::new(password));
+            redactor.add(name, &Secret::new(percent_decode_str(password).decode_utf8_lossy()));
+        }
+    }
+    redactor
+}
+
+/// The address of a server, which may be given without a scheme, as curl allows for proxies.
+pub(crate) fn address_of(text: &str) -> Option<Url> {
+    let with_scheme = if text.contains("://") { Url::parse(text) } else { Url::parse(&format!("http://{text}")) };
+    with_scheme.ok()
+}
+
+fn read<P: Provider>(
+    plugin: &Description,
+    integration: &Integration,
+    secrets: &SecretMap,
+) -> Result<(P::Settings, P::Secrets), Box<Finding>> {
+    let invalid = |code: &str, pointer: &str, message: String| {
+        Finding::new(format!("{}/{code}", plugin.id), Cause::ConfigInvalid, message)
+            .pointer(pointer)
+            .remedy(format!("Correct them; `lineman plugin info {}` lists them.", plugin.id))
+    };
+    let settings = P::Settings::deserialize(Value::Object(integration.settings.clone()))
+        .map_err(|error| invalid("settings-invalid", "/settings", format!("The settings are wrong: {error}.")))?;
+    if let Some(name) = missing(&plugin.secrets, secrets) {
+        let message = format!("The secret `{name}` is not given.");
+        let finding = Finding::new(format!("{}/secret-missing", plugin.id), Cause::CredentialMissing, message)
+            .subject("secret", name)
+            .pointer(format!("/secrets/{name}"))
+            .remedy("Give it by reference, such as { env = \"NAME\" }.");
+        return Err(Box::new(finding));
+    }
+    let secrets = read_secrets::<P>(secrets)
+        .map_err(|error| invalid("secrets-invalid", "/secrets", format!("The secrets are wrong: {error}.")))?;
+    Ok((settings, secrets))
+}
+
+/// The first secret that the schema requires and nobody gave.
+fn missing<'a>(schema: &'a Map<String, Value>, secrets: &SecretMap) -> Option<&'a str> {
+    let required = schema.get("required")?.as_array()?.iter().filter_map(Value::as_str);
+    required.into_iter().find(|name| secrets.0.get(*name).is_none_or(Secret::is_empty))
+}
+
 fn read_secrets<P: Provider>(secrets: &SecretMap) -> Result<P::Secrets, serde_json::Error> {
-    use zeroize::Zeroize;
-    let mut map = Value::Object(
-        secrets.0.iter().map(|(name, secret)| (name.clone(), Value::from(secret.expose()))).collect::<Map<_, _>>(),
-    );
+    let fields = secrets.0.iter().map(|(name, secret)| (name.clone(), Value::from(secret.expose())));
+    let mut map = Value::Object(fields.collect());
     let read = P::Secrets::deserialize(&map);
-    if let Value::Object(fields) = &mut map {
-        for value in fields.values_mut() {
-            if let Value::String(text) = value {
-                text.zeroize();
-            }
+    for value in map.as_object_mut().into_iter().flat_map(Map::values_mut) {
+        if let Value::String(text) = value {
+            text.zeroize();
         }
     }
     read

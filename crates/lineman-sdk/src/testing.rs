@@ -1,14 +1,22 @@
 //! Runs one check of a plugin in a test, without a host, a worker or a dynamic library.
 //!
-//! ```ignore
+//! ```no_run
+//! # use lineman_sdk::prelude::*;
+//! # use lineman_sdk::testing::Harness;
+//! # use serde_json::json;
+//! # async fn example<Acme: Provider>(server: std::net::SocketAddr) {
 //! let seen = Harness::<Acme>::new()
 //!     .settings(json!({ "team": "payments" }))
 //!     .secret("token", "t0ken")
-//!     .endpoint(&server.url())
+//!     .endpoint(&format!("http://{server}"))
 //!     .check("identity")
 //!     .await;
 //! assert_eq!(seen.status, Status::Pass);
+//! # }
 //! ```
+//!
+//! The server is whatever the author likes: a local emulator of the provider, or a few lines of
+//! any HTTP server that answers as the provider documents.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -22,6 +30,7 @@ use serde_json::{Map, Value};
 use crate::Provider;
 use crate::cx::Sink;
 use crate::plugin::Plugin;
+use crate::shim::lock;
 
 /// An integration of a plugin under test.
 pub struct Harness<P: Provider> {
@@ -31,6 +40,8 @@ pub struct Harness<P: Provider> {
     programs: BTreeMap<String, String>,
     directory: PathBuf,
     deadline: Duration,
+    /// Knows the secrets that were given, and those that checks obtained.
+    redactor: Redactor,
 }
 
 /// What a check came to in a test.
@@ -42,6 +53,8 @@ pub struct Seen {
     pub findings: Vec<Finding>,
     /// Everything else that it recorded.
     pub outcome: CheckOutcome,
+    /// What it said that it was doing.
+    pub progress: Vec<String>,
 }
 
 impl Seen {
@@ -74,6 +87,7 @@ impl<P: Provider> Harness<P> {
             programs: BTreeMap::new(),
             directory: std::env::temp_dir(),
             deadline: Duration::from_secs(30),
+            redactor: Redactor::new(),
         }
     }
 
@@ -91,9 +105,17 @@ impl<P: Provider> Harness<P> {
         self
     }
 
+    /// What is wrong with the plugin's catalog, held to its own examples and near misses; empty
+    /// when nothing is.
+    pub fn catalog_problems(&self) -> Vec<String> {
+        self.plugin.catalog().verify().iter().map(ToString::to_string).collect()
+    }
+
     /// Gives a secret.
     pub fn secret(mut self, name: &str, value: &str) -> Harness<P> {
-        self.secrets.0.insert(name.to_owned(), Secret::new(value));
+        let secret = Secret::new(value);
+        self.redactor.add(name, &secret);
+        self.secrets.0.insert(name.to_owned(), secret);
         self
     }
 
@@ -153,41 +175,46 @@ impl<P: Provider> Harness<P> {
             programs: self.programs.clone(),
             directory: self.directory.display().to_string(),
         };
-        let record = Record::default();
-        let Some(call) = self.plugin.prepare(&request, Box::new(record.clone())) else {
+        let record = Arc::new(Record { redactor: self.redactor.clone(), ..Record::default() });
+        let Some(call) = self.plugin.prepare(&request, Arc::<Record>::clone(&record)) else {
             panic!("plugin `{id}` has no check `{check}`");
         };
         let ended = self.plugin.run(&call, request).await;
-        let mut findings = record.findings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        let mut findings = lock(&record.findings).clone();
+        let progress = lock(&record.progress).clone();
         let outcome = ended.unwrap_or_else(|Failure { cause, message }| {
-            findings.push(Finding::new("lineman/plugin-failed", cause, message));
+            let code = format!("lineman/{}", cause.as_str().replace('.', "-"));
+            findings.push(Finding::new(code, cause, message));
             CheckOutcome::default()
         });
         let status = if outcome.skip.is_some() { Status::Skip } else { Status::of(&findings) };
-        Seen { status, findings, outcome }
+        Seen { status, findings, outcome, progress }
     }
 
-    /// Whether a text holds one of the harness's secrets, in any form in which servers echo them.
+    /// Whether a text holds a secret, one that was given or one that a check obtained, in any form
+    /// in which servers echo them. `format!("{seen:?}")` is all that a host sees of a check.
     pub fn leaks(&self, text: &str) -> bool {
-        let redactor = Redactor::new();
-        for (name, secret) in &self.secrets.0 {
-            redactor.add(name, secret);
-        }
-        redactor.scrub(text) != text
+        self.redactor.scrub(text) != text
     }
 }
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 struct Record {
-    findings: Arc<Mutex<Vec<Finding>>>,
+    findings: Mutex<Vec<Finding>>,
+    progress: Mutex<Vec<String>>,
+    redactor: Redactor,
 }
 
 impl Sink for Record {
     fn finding(&self, finding: &Finding) {
-        self.findings.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(finding.clone());
+        lock(&self.findings).push(finding.clone());
     }
 
-    fn progress(&self, _: &Progress) {}
+    fn progress(&self, progress: &Progress) {
+        lock(&self.progress).push(progress.text.clone());
+    }
 
-    fn secret(&self, _: &str, _: &Secret) {}
+    fn secret(&self, name: &str, secret: &Secret) {
+        self.redactor.add(name, secret);
+    }
 }

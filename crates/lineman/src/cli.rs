@@ -57,19 +57,19 @@ enum Command {
     #[command(after_help = "\
 Examples:
   lineman check
-  lineman check prod-aws --level identity
+  lineman check prod-cloud --level identity
   lineman check --label env=prod --output json=report.json")]
     Check(CheckArgs),
 
     /// Show what a check would do, offline: checks, hosts, provider calls, permissions
-    #[command(after_help = "Example:\n  lineman plan prod-aws")]
+    #[command(after_help = "Example:\n  lineman plan prod-cloud")]
     Plan(PlanArgs),
 
     /// Name the cause of a pasted error, or describe a cause or a finding code
     #[command(after_help = "\
 Examples:
-  terraform apply 2>&1 | lineman explain
-  lineman explain error.txt --provider aws
+  make deploy 2>&1 | lineman explain
+  lineman explain error.txt --provider git
   lineman explain credential.expired")]
     Explain(ExplainArgs),
 
@@ -82,7 +82,7 @@ Examples:
     List(ListArgs),
 
     /// List, describe and pack plugins
-    #[command(subcommand, after_help = "Example:\n  lineman plugin info aws")]
+    #[command(subcommand, after_help = "Example:\n  lineman plugin info git")]
     Plugin(PluginCommand),
 
     /// Print a JSON Schema: of the configuration, for editors, or of an output
@@ -120,7 +120,7 @@ pub(crate) struct Which {
 /// Which checks.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Checks {
-    /// Only these checks, and what they need (`aws/identity`, `aws/*`, `*/reach`; repeatable)
+    /// Only these checks, and what they need (`git/auth`, `git/*`, `*/reach`; repeatable)
     #[arg(long, value_name = "CHECK")]
     pub(crate) only: Vec<String>,
 

@@ -48,11 +48,27 @@ pub(crate) async fn read(cx: &Cx<Git>, remote: &Remote) -> Result<Arc<Exchange>,
         let (known, open) = futures_util::future::join(advertisement(cx, remote, "git-upload-pack"), anyone).await;
         let known = known?;
         match known.answer.status() {
-            429 | 500.. => Err(known.answer.finding().into()),
+            429 | 500.. => Err(finding(cx, &known.answer).into()),
             _ => Ok(Arc::new(Exchange { open, ..known })),
         }
     });
     cx.session().read_over_http.get(make).await
+}
+
+/// What the catalog knows of an answer. It is written in the words of git, which shows the lines
+/// of a plain text as the remote's.
+pub(crate) fn recognised(cx: &Cx<Git>, answer: &Answer) -> Option<Finding> {
+    answer.recognised().or_else(|| {
+        let plain = answer.header("content-type").is_some_and(|kind| kind.starts_with("text/plain"));
+        let said: Vec<String> = answer.text().lines().map(|line| format!("remote: {line}")).collect();
+        let finding = cx.recognise(&said.join("\n"), None).filter(|_| plain)?;
+        Some(finding.evidence(answer.evidence()))
+    })
+}
+
+/// What went wrong, by the catalog, else by the status alone.
+pub(crate) fn finding(cx: &Cx<Git>, answer: &Answer) -> Finding {
+    recognised(cx, answer).unwrap_or_else(|| answer.finding())
 }
 
 /// What a Git service announces to the credential.

@@ -96,6 +96,16 @@ async fn walk(cx: &Cx<Git>, remote: &Remote) -> Arc<Walk> {
     Arc::clone(walk.await)
 }
 
+/// The same, where it leads somewhere. Programs look names up themselves and would go where the
+/// walk does not: to the metadata services of clouds.
+async fn open_path(cx: &Cx<Git>, remote: &Remote) -> Result<Arc<Walk>, Stop> {
+    let walk = walk(cx, remote).await;
+    match walk.finding("git") {
+        Some(finding) => Err(finding.into()),
+        None => Ok(walk),
+    }
+}
+
 impl Provider for Git {
     type Settings = Settings;
     type Secrets = Secrets;

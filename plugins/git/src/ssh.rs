@@ -25,7 +25,7 @@ use tokio::net::TcpStream;
 use crate::hosts;
 use crate::key::{self, Flaw, Key, OpenSsh, Refusal};
 use crate::remote::Remote;
-use crate::{Git, walk};
+use crate::{Git, open_path};
 
 pub(crate) use conversation::Conversation;
 pub(crate) use trust::{Approvals, Judgement};
@@ -143,7 +143,7 @@ impl Client {
             let message = format!("The private directory cannot be written: {error}.");
             cx.finding("directory-unwritable", Cause::Undetermined, message)
         };
-        let walk = walk(cx, remote).await;
+        let walk = open_path(cx, remote).await?;
         let approvals = Approvals::of(cx, remote)?;
         let directory = tempfile::Builder::new().prefix("ssh-").tempdir_in(cx.directory()).map_err(failed)?;
         let tunnel = match &walk.proxy {

@@ -1,14 +1,16 @@
 //! The checks against servers that speak the real protocols to the real `ssh` and `git`.
 
+mod over_http;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use lineman_lab::api::{Response, Server as Web};
 use lineman_lab::keys::{self, Format, KeyPair, Kind};
 use lineman_lab::net::{Blackhole, ClosedPort, Credentials, HangUp, Proxy, Reset, Silence};
 use lineman_lab::repository::{Repository, Right};
 use lineman_lab::ssh::{Acceptance, Account, Options, Server};
-use lineman_lab::tls::{Authority, Certificate, Tls};
+use lineman_lab::tls::Tls;
 use lineman_lab::{http, ssh};
 use lineman_sdk::testing::{Harness, Seen};
 use serde_json::{Value, json};
@@ -232,14 +234,12 @@ async fn refusals_over_ssh_have_their_causes() {
         ("auth", Cause::SshAlgorithm),
     )
     .await;
+    let sha1_host =
+        |options: Options, key: &KeyPair| account(options, key).host_key(&key.private).unwrap().sha1_host_key();
+    check(Kind::Rsa, REPOSITORY, json!({}), &sha1_host, ("host-key", Cause::SshAlgorithm)).await;
     check(Kind::Ed25519, REPOSITORY, json!({ "ref": "gone" }), &account, ("read", Cause::ResourceNotFound)).await;
-    for (flavour, cause) in [
-        ("github", Cause::RepoNoAccess),
-        ("gitlab", Cause::RepoNoAccess),
-        ("gitolite", Cause::RepoNoAccess),
-        ("git-shell", Cause::ConfigInvalid),
-    ] {
-        check(Kind::Ed25519, "team/gone.git", json!({}), &named(flavour), ("read", cause)).await;
+    for flavour in ["github", "gitlab", "gitolite", "git-shell"] {
+        check(Kind::Ed25519, "team/gone.git", json!({}), &named(flavour), ("read", Cause::RepoNoAccess)).await;
     }
     for flavour in ["github", "gitlab", "gitolite"] {
         check(
@@ -268,8 +268,7 @@ async fn what_answers_in_the_place_of_ssh_is_told() {
     check(ClosedPort::new().unwrap().address(), Cause::NetworkRefused).await;
     check(Blackhole::new(Silence::Accepting).unwrap().address(), Cause::NetworkTimeout).await;
     check(Reset::new(HangUp::AtOnce).unwrap().address(), Cause::NetworkReset).await;
-    // It waits for a request, like one that has nothing to say.
-    check(web.address(), Cause::NetworkTimeout).await;
+    check(web.address(), Cause::ConfigEndpointWrong).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -281,7 +280,7 @@ async fn ssh_goes_through_the_proxy_with_its_password() {
     let check = async |url: String, expect: &[&str]| {
         let settings = json!({ "url": server.url(REPOSITORY), "known_hosts_file": known_hosts });
         let harness = place.harness(settings).secret("ssh_key", &key.private).with(|integration| {
-            integration.connection.proxies = vec![lineman_model_proxy(&url)];
+            integration.connection.proxies = vec![proxy_at(&url)];
         });
         assert_eq!(run(&harness).await, expect, "{url}");
     };
@@ -290,8 +289,8 @@ async fn ssh_goes_through_the_proxy_with_its_password() {
     check(format!("http://me:wrong@{}", proxy.address()), &["reach: fail proxy-auth-rejected"]).await;
 }
 
-fn lineman_model_proxy(url: &str) -> lineman_model::Proxy {
-    lineman_model::Proxy { scheme: "all".into(), url: Secret::new(url), chosen_by: "connection.proxy".into() }
+fn proxy_at(url: &str) -> lineman_sdk::Proxy {
+    lineman_sdk::Proxy { scheme: "all".into(), url: Secret::new(url), chosen_by: "connection.proxy".into() }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -306,61 +305,6 @@ async fn key_files_are_read_where_ssh_reads_them() {
     assert_eq!(run(&place.harness(settings.clone())).await, ["ssh-key: fail key-too-open"]);
     fs::remove_file(&file).unwrap();
     assert_eq!(run(&place.harness(settings)).await, ["ssh-key: fail key-file-missing"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_token_walks_all_the_way_over_https() {
-    let place = Place::new();
-    let authority = Authority::new().unwrap();
-    let tls = authority.tls(Certificate::Good).unwrap();
-    let account = http::Account::token(TOKEN).everywhere(Right::Write);
-    let server = http::Server::start(&place.root(), tls, [account]).unwrap();
-    let trusting = |harness: Harness<Git>, ca: &Path| {
-        let file = ca.display().to_string();
-        harness.with(|integration| {
-            integration.connection.ca = Some(lineman_model::CaBundle {
-                file: Some(file),
-                directory: None,
-                chosen_by: "connection.ca_file".into(),
-            });
-        })
-    };
-    let settings = json!({ "url": server.url(REPOSITORY), "access": "write", "ref": "v1.0" });
-    let harness = trusting(place.harness(settings.clone()), &authority.ca_file()).secret("token", TOKEN);
-    assert_eq!(run(&harness).await, ["ssh-key: skip", "host-key: skip"]);
-    drop(harness);
-    assert_eq!(place.leftovers(), 0, "the credential file is gone");
-
-    let harness = trusting(place.harness(settings.clone()), &authority.ca_file()).secret("token", "glpat-wrong");
-    let seen = harness.check("auth").await;
-    assert_eq!((seen.status, seen.cause()), (Status::Fail, Some(&Cause::CredentialInvalid)), "{seen:?}");
-
-    let harness = place.harness(settings).secret("token", TOKEN);
-    assert_eq!(run(&harness).await, ["ssh-key: skip", "reach: fail tls-unknown-issuer"]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn refusals_over_http_have_their_causes() {
-    let place = Place::new();
-    let reader = http::Account::token(TOKEN).user("deploy").everywhere(Right::Read);
-    let server = http::Server::start(&place.root(), Tls::Off, [reader]).unwrap();
-    let check = async |settings: Value, token: Option<&str>, expect: (&str, Cause)| {
-        let mut all = json!({ "url": server.url(REPOSITORY) });
-        all.as_object_mut().unwrap().extend(settings.as_object().unwrap().clone());
-        let mut harness = place.harness(all.clone()).secret("username", "deploy");
-        if let Some(token) = token {
-            harness = harness.secret("token", token);
-        }
-        fails_at(&harness, &expect).await;
-    };
-    check(json!({}), None, ("auth", Cause::CredentialMissing)).await;
-    check(json!({}), Some("wrong"), ("auth", Cause::CredentialInvalid)).await;
-    check(json!({ "url": server.url("team/gone.git") }), Some(TOKEN), ("read", Cause::RepoNoAccess)).await;
-    check(json!({ "ref": "gone" }), Some(TOKEN), ("read", Cause::ResourceNotFound)).await;
-    check(json!({ "access": "write" }), Some(TOKEN), ("write", Cause::PermissionInsufficient)).await;
-    check(json!({ "access": "write" }), None, ("config", Cause::CredentialMissing)).await;
-    check(json!({}), Some("******"), ("config", Cause::CredentialMalformed)).await;
-    check(json!({}), Some("to ken"), ("config", Cause::CredentialMalformed)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -413,4 +357,17 @@ async fn settings_that_do_not_fit_are_named() {
         .await;
     let print = "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU";
     check(json!({ "url": "git@host:a/b", "host_key_fingerprints": [print] }), &[key], &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_program_is_sent_where_no_credential_may_go() {
+    let (place, key) = (Place::new(), key());
+    for url in [format!("ssh://git@169.254.169.254/{REPOSITORY}"), format!("https://169.254.169.254/{REPOSITORY}")] {
+        let harness = place.harness(json!({ "url": url })).secret("ssh_key", &key.private).secret("token", TOKEN);
+        for check in ["reach", "host-key", "auth", "clone", "write"] {
+            let seen = harness.check(check).await;
+            let refused = seen.cause() == Some(&Cause::ConfigEndpointWrong);
+            assert!(refused || seen.status == Status::Skip, "{url} {check}: {seen:?}");
+        }
+    }
 }

@@ -50,6 +50,11 @@ pub(crate) struct Library {
 }
 
 impl Manifest {
+    /// Whether a dependency is there for tests and nothing else.
+    pub(crate) fn is_for_tests_only(&self, name: &str) -> bool {
+        !self.dependencies.contains_key(name) && !self.build_dependencies.contains_key(name)
+    }
+
     /// Every dependency, for whatever it is needed, and how it is declared.
     pub(crate) fn dependencies(&self) -> impl Iterator<Item = (&str, &toml::Value)> {
         let all = [&self.dependencies, &self.dev_dependencies, &self.build_dependencies];

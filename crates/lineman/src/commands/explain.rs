@@ -77,7 +77,9 @@ fn read(what: Option<&str>) -> Result<String, Failure> {
 }
 
 fn recognise(text: &str, catalogs: &[Catalog], format: HumanOrJson, style: &Style) -> Done {
-    let matches = explain(&catalogs.iter().collect::<Vec<_>>(), text);
+    // Known to everybody, so asked last: a plugin's own words for the same come first.
+    let all: Vec<&Catalog> = catalogs.iter().chain([Catalog::network()]).collect();
+    let matches = explain(&all, text);
     show(&matches, format, style)?;
     Ok(if matches.is_empty() { NOTHING } else { 0 })
 }

@@ -93,18 +93,14 @@ async fn over_http(cx: &Cx<Git>, remote: &Remote) -> Outcome {
     let answer = &exchange.answer;
     let given = cx.secrets().token.is_some();
     match answer.status() {
-        200..=299 if !exchange.is_git("git-upload-pack") => {
-            let kind = answer.header("content-type").unwrap_or("no content type").to_owned();
-            let finding = answer.unexpected(&format!("something that is not Git's ({kind})"));
-            Err(finding.or_else(Cause::CredentialInvalid, Confidence::Possible).into())
-        }
+        200..=299 if !exchange.is_git("git-upload-pack") => Err(page(answer, given).into()),
         200..=299 if !given => Err(Stop::not_applicable("no credential is given, and everyone may read")),
         200..=299 if exchange.open => {
             cx.not_proved("that the token is good", "the server lets everyone read this repository", None);
             Ok(())
         }
         200..=299 => Ok(()),
-        401 | 403 if !given => Err(cx
+        401 if !given => Err(cx
             .finding(
                 "no-credential-given",
                 Cause::CredentialMissing,
@@ -115,7 +111,8 @@ async fn over_http(cx: &Cx<Git>, remote: &Remote) -> Outcome {
             .remedy("Give the secret `token`, and `username` where the host asks for a particular one.")
             .into()),
         401 => Err(rejected(cx, remote, answer).into()),
-        404 | 410 if given => {
+        404 if recognised_otherwise(cx, answer) => Err(http::finding(cx, answer).into()),
+        404 if given => {
             cx.not_proved(
                 "that the token is good",
                 "the server knows no such repository and may not have looked at it",
@@ -123,15 +120,16 @@ async fn over_http(cx: &Cx<Git>, remote: &Remote) -> Outcome {
             );
             Ok(())
         }
-        404 | 410 => Ok(()),
-        _ => Err(answer.finding().into()),
+        404 => Ok(()),
+        _ => Err(http::finding(cx, answer).into()),
     }
 }
 
 /// A 401 to a credential is about the credential, even where the words are about the repository:
 /// hosts that hide what they have say "not found" to strangers.
 fn rejected(cx: &Cx<Git>, remote: &Remote, answer: &Answer) -> Finding {
-    answer.recognised().filter(|finding| finding.cause != Cause::RepoNoAccess).unwrap_or_else(|| {
+    let about_the_credential = |finding: &Finding| finding.cause != Cause::RepoNoAccess;
+    http::recognised(cx, answer).filter(about_the_credential).unwrap_or_else(|| {
         cx.finding("login-rejected", Cause::CredentialInvalid, format!("{} does not accept the token.", remote.host))
             .confidence(Confidence::Likely)
             .or_else(Cause::CredentialExpired, Confidence::Likely)
@@ -143,4 +141,22 @@ fn rejected(cx: &Cx<Git>, remote: &Remote, answer: &Answer) -> Finding {
             .remedy("Check on the host that the token exists, is not expired, and is the one that is stored.")
             .remedy("Check that the user name is the one that goes with the token.")
     })
+}
+
+/// A web page in the place of Git's answer.
+fn page(answer: &Answer, given: bool) -> Finding {
+    let kind = answer.header("content-type").unwrap_or("no content type").to_owned();
+    let mut finding = answer.unexpected(&format!("something that is not Git's ({kind})"));
+    if given && answer.status() == 203 {
+        // So Azure DevOps sends its sign-in page to a token that it does not accept.
+        finding.cause = Cause::CredentialInvalid;
+        return finding.or_else(Cause::ConfigEndpointWrong, Confidence::Possible).remedy("Replace the token.");
+    }
+    finding.or_else(Cause::CredentialInvalid, Confidence::Possible)
+}
+
+/// Whether a "not found" is about something else than the repository.
+fn recognised_otherwise(cx: &Cx<Git>, answer: &Answer) -> bool {
+    let about_the_repository = |cause: &Cause| matches!(cause, Cause::RepoNoAccess | Cause::ResourceNotFound);
+    http::recognised(cx, answer).is_some_and(|finding| !about_the_repository(&finding.cause))
 }

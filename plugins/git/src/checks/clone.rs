@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{read, remote};
 use crate::remote::{Remote, Transport};
 use crate::ssh::Client;
-use crate::{Git, http, walk};
+use crate::{Git, http, open_path};
 
 pub(crate) async fn check(cx: Cx<Git>) -> Outcome {
     let remote = remote(&cx)?;
@@ -97,7 +97,9 @@ async fn configure(cx: &Cx<Git>, remote: &Remote, directory: &TempDir) -> Result
             Some(format!("{} -F {}", quoted(program.path()), quoted(&client.config())))
         }
         Transport::Https | Transport::Http => {
-            over_http(cx, remote, directory, &mut config).await.map_err(failed)?;
+            let walk = open_path(cx, remote).await?;
+            let proxy = walk.proxy.as_ref().map(|proxy| proxy.url().expose()).unwrap_or_default();
+            over_http(cx, remote, directory, proxy, &mut config).map_err(failed)?;
             None
         }
     };
@@ -106,7 +108,7 @@ async fn configure(cx: &Cx<Git>, remote: &Remote, directory: &TempDir) -> Result
 }
 
 /// Proxy, authorities and credential: in files, since arguments and environment are public.
-async fn over_http(cx: &Cx<Git>, remote: &Remote, directory: &Path, config: &mut String) -> std::io::Result<()> {
+fn over_http(cx: &Cx<Git>, remote: &Remote, directory: &Path, proxy: &str, config: &mut String) -> std::io::Result<()> {
     if let Some(token) = &cx.secrets().token {
         let encoded = |text: &str| Zeroizing::new(utf8_percent_encode(text, NON_ALPHANUMERIC).to_string());
         let address = remote.for_git();
@@ -121,8 +123,6 @@ async fn over_http(cx: &Cx<Git>, remote: &Remote, directory: &Path, config: &mut
         write(&path, &line)?;
         config.push_str(&format!("\thelper = {}\n", value(&format!("store --file={}", quoted(&path))).as_str()));
     }
-    let walk = walk(cx, remote).await;
-    let proxy = walk.proxy.as_ref().map(|proxy| proxy.url().expose()).unwrap_or_default();
     config.push_str(&format!(
         "[http]\n\tproxy = {}\n\tfollowRedirects = initial\n\tlowSpeedLimit = 1\n\tlowSpeedTime = 20\n",
         value(proxy).as_str()

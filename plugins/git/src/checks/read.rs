@@ -90,8 +90,8 @@ pub(super) fn over_http(
             Err(_) => not_git(cx, remote).evidence(answer.evidence()),
         },
         200..=299 => not_git(cx, remote).evidence(answer.evidence()),
-        404 | 410 => answer.recognised().unwrap_or_else(|| no_access(cx, remote).evidence(answer.evidence())),
-        _ => answer.finding(),
+        404 => http::recognised(cx, answer).unwrap_or_else(|| no_access(cx, remote).evidence(answer.evidence())),
+        _ => http::finding(cx, answer),
     }))
 }
 

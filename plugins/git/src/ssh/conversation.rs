@@ -88,12 +88,14 @@ impl Conversation {
 
     /// The conversation as evidence.
     pub(crate) fn evidence(&self, address: &str) -> Evidence {
-        let mut lines = Vec::new();
-        lines.extend(self.software.iter().map(|software| format!("server: {software}")));
+        // What was said for people comes first: short listings show no more.
+        let mut lines: Vec<String> = self.said.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect();
         lines.extend(self.host_key.iter().map(|(algorithm, print)| format!("host key: {algorithm} {print}")));
         lines.extend(self.offered.iter().map(|print| format!("key offered: {print}")));
-        lines.extend(self.methods.iter().map(|methods| format!("the server goes on with: {methods}")));
-        lines.extend(self.said.lines().filter(|line| !line.is_empty()).map(str::to_owned));
+        if !self.authenticated {
+            lines.extend(self.methods.iter().map(|methods| format!("the server goes on with: {methods}")));
+        }
+        lines.extend(self.software.iter().map(|software| format!("server: {software}")));
         Evidence::Ssh { address: address.to_owned(), lines, exit_status: self.status }
     }
 }
