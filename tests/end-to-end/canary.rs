@@ -20,8 +20,9 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD
 use lineman_lab::api::{self, Request, Response};
 use lineman_lab::keys::{self, Kind};
 use lineman_lab::repository::{Repository, Right};
-use lineman_lab::{http, ssh, tls::Tls};
-use lineman_tests::Outcome;
+use lineman_lab::{RequestLog, http, ssh, tls::Tls};
+use lineman_model::{Report, Status};
+use lineman_tests::{Outcome, clean_command};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::isolation::{Bench, children};
@@ -82,6 +83,10 @@ struct Scene {
     configuration: String,
     environment: Vec<(&'static str, String)>,
     canaries: Vec<Canary>,
+    /// Integrations that must pass, so that everything runs that their secrets go through.
+    passing: Vec<&'static str>,
+    /// What servers were asked: the canaries must have reached them.
+    asked: Vec<RequestLog>,
     _servers: Vec<Box<dyn Any>>,
 }
 
@@ -90,7 +95,16 @@ impl Scene {
         let bench = Bench::with(plugins)?;
         fs::create_dir(bench.path().join("given"))?;
         let (configuration, environment, canaries) = (String::new(), Vec::new(), Vec::new());
-        Ok(Scene { name, bench, configuration, environment, canaries, _servers: Vec::new() })
+        Ok(Scene {
+            name,
+            bench,
+            configuration,
+            environment,
+            canaries,
+            passing: Vec::new(),
+            asked: Vec::new(),
+            _servers: Vec::new(),
+        })
     }
 
     fn canary(&mut self, name: &'static str, value: &str) {
@@ -289,6 +303,7 @@ fn aws() -> Result<Scene> {
          [integration.echo.secrets]\naccess_key_id = {{ env = \"AWS_ID\" }}\nsecret_access_key = {{ env = \"AWS_SECRET\" }}\nsession_token = {{ env = \"AWS_TOKEN\" }}\n",
         server.url()
     );
+    scene.asked.push(server.log().clone());
     scene._servers.push(Box::new(server));
     Ok(scene)
 }
@@ -320,6 +335,8 @@ fn git_over_http() -> Result<Scene> {
     let token = "token = { env = \"GIT_TOKEN\" }";
     git(&mut scene, "refused", &format!("{}/team/app.git", refuses.url()), token, "");
     git(&mut scene, "let-in", &lets_in.url("team/app.git"), token, "");
+    scene.passing.push("let-in");
+    scene.asked.extend([refuses.log().clone(), lets_in.log().clone()]);
     scene._servers.extend([Box::new(refuses) as Box<dyn Any>, Box::new(lets_in)]);
     Ok(scene)
 }
@@ -338,6 +355,7 @@ fn git_over_ssh() -> Result<Scene> {
     scene.environment.push(("GIT_KEY", key.private));
     let more = format!("settings.known_hosts_file = {known_hosts:?}\n");
     git(&mut scene, "ssh", &server.url("team/app.git"), "ssh_key = { env = \"GIT_KEY\" }", &more);
+    scene.passing.push("ssh");
     scene._servers.push(Box::new(server));
     Ok(scene)
 }
@@ -365,13 +383,25 @@ fn proxies() -> Result<Scene> {
         git(&mut scene, &format!("{name}-plain"), "http://git.example.com/team/app.git", token, more);
         git(&mut scene, &format!("{name}-tls"), "https://git.example.com/team/app.git", token, more);
     }
+    scene.asked.push(proxy.log().clone());
     scene._servers.push(Box::new(proxy));
     Ok(scene)
 }
 
 fn nowhere(scene: Result<Scene>) -> Result<()> {
-    let seen = scene?.run(false)?;
+    let scene = scene?;
+    let seen = scene.run(false)?;
     ensure!(seen.is_empty(), "{seen:#?}");
+    let report: Report = serde_json::from_slice(&fs::read(scene.bench.path().join("report.json"))?)?;
+    for name in &scene.passing {
+        let integration = report.integrations.iter().find(|it| it.name == *name).context("it is not in the report")?;
+        ensure!(integration.verdict == Status::Pass, "{name}: {integration:#?}");
+    }
+    for log in &scene.asked {
+        let headers = log.entries().into_iter().flat_map(|request| request.headers);
+        let sent = headers.map(|(_, value)| value).collect::<Vec<_>>().join("\n");
+        ensure!(!scene.search("a request", sent.as_bytes()).is_empty(), "{}: no canary was sent", scene.name);
+    }
     Ok(())
 }
 
@@ -404,7 +434,8 @@ fn what_a_proxy_echoes_is_not_shown() -> Result<()> {
 #[test]
 #[cfg(debug_assertions)]
 fn with_redaction_switched_off_the_canaries_are_seen() -> Result<()> {
-    for scene in [told()?, aws()?, git_over_http()?, proxies()?] {
+    // Of what a proxy says nothing is shown in any case.
+    for scene in [told()?, aws()?, git_over_http()?] {
         let seen = scene.run(true)?;
         let stdout = seen.iter().any(|place| place.contains("in stdout of check"));
         let file = seen.iter().any(|place| place.contains("report.json"));
@@ -433,6 +464,30 @@ fn the_search_finds_every_form() {
     assert_eq!(odd.seen_in(encoded.to_lowercase().as_bytes()), Some("odd url-encoded".to_owned()));
     assert_eq!(odd.seen_in(serde_json::json!(odd_text).to_string().as_bytes()), Some("odd in JSON".to_owned()));
     assert_eq!(canary.seen_in(b"nothing of the kind"), None);
+}
+
+#[test]
+fn the_search_finds_what_other_processes_are_given() -> Result<()> {
+    let mut scene = Scene::new("control", &[])?;
+    let [argument, variable, file] = TOLD;
+    scene.canary("argument", argument);
+    scene.canary("variable", variable);
+    scene.canary("file", file);
+    let path = scene.bench.temporary().join("open");
+    // A process that starts another one with all of it, and waits for it.
+    let mut command = clean_command("sh");
+    command.args(["-c", "umask 022; printf %s \"$3\" > \"$2\"; sh -c 'sleep 1; :' it \"$1\"; :", "control"]);
+    command.args([argument, &path.display().to_string(), file]).env("VARIABLE", variable);
+    let (_, seen) = scene.watch(command)?;
+    let places = [
+        "control: argument in part in the arguments of sh -c sleep",
+        "control: variable in part in the environment of sh -c sleep",
+        "control: file in part in /",
+    ];
+    for place in places {
+        ensure!(seen.iter().any(|seen| seen.starts_with(place)), "{place}: {seen:#?}");
+    }
+    Ok(())
 }
 
 /// A mistake shows the lines around it; what they hold may be secret.

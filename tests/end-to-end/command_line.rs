@@ -122,7 +122,7 @@ fn every_command_says_how_it_is_used() -> Result<()> {
             ("schema --help", 0, &["Example:", "lineman schema > lineman.schema.json"]),
             ("completions --help", 0, &["Example:", "lineman completions bash"]),
             ("", 2, &["Usage: lineman"]),
-            ("chek", 2, &["a similar subcommand exists: 'check'"]),
+            ("chek", 2, &["similar subcommands exist", "'check'"]),
             ("check --formt json", 2, &["unexpected argument '--formt'", "--format"]),
             ("check --format yaml", 2, &["yaml"]),
             ("check --level top", 2, &["top", "config, reach, identity"]),
@@ -159,7 +159,7 @@ fn the_exit_code_says_what_the_report_does() -> Result<()> {
             ("check broken --level config", 0, &["1 fine"]),
             ("check broken --only misbehaving/before", 0, &["1 fine"]),
             ("check broken --skip misbehaving/act", 0, &["1 fine"]),
-            ("check --provider misbehaving --level config --skip lineman/inputs", 0, &["fine"]),
+            ("check --skip lineman/inputs", 2, &["`lineman/inputs` always runs"]),
             ("check nobody", 2, &["no integration is called `nobody`; there is broken, crashed, good"]),
             ("check --provider nobody", 2, &["no integration has the provider `nobody`; there is misbehaving"]),
             ("check --label env=nowhere", 2, &["no integration has these labels"]),
@@ -175,7 +175,7 @@ fn a_configuration_that_is_absent_or_wrong_is_explained() -> Result<()> {
     table(
         &bench,
         &[
-            ("check --config nowhere.toml", 2, &["nowhere.toml", "--config"]),
+            ("check --config nowhere.toml", 2, &["there is no configuration `nowhere.toml`", "--config FILE"]),
             ("list --config nowhere.toml", 2, &["nowhere.toml"]),
             ("plan --config nowhere.toml", 2, &["nowhere.toml"]),
         ],
@@ -216,7 +216,7 @@ fn an_error_is_explained_however_it_comes() -> Result<()> {
     assert_eq!(explanation["schema"], "lineman.explanation/1");
     let code = explanation["matches"][0]["code"].as_str().context("no match")?;
     ensure!(code.starts_with("aws/"), "{code}");
-    table(&bench, &[(&format!("explain {code}"), 0, &[code, "credential.expired"])])?;
+    table(&bench, &[(&format!("explain {code}"), 0, &["credential.expired"])])?;
     for line in ["explain", "explain -"] {
         let mut child = lineman(&bench, line).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         child.stdin.take().context("no stdin")?.write_all(EXPIRED.as_bytes())?;
@@ -230,9 +230,7 @@ fn an_error_is_explained_however_it_comes() -> Result<()> {
 #[test]
 fn a_saved_report_renders_as_it_was_printed() -> Result<()> {
     let bench = bench()?;
-    let outputs =
-        "--output json=report.json --output human=report.txt --output ndjson=report.nd --skip misbehaving/nothing";
-    let outputs = outputs.trim_end_matches(" --skip misbehaving/nothing");
+    let outputs = "--output json=report.json --output human=report.txt --output ndjson=report.nd";
     let direct = run(&bench, &format!("check good warned broken unset crashed --format json {outputs}"))?;
     assert_eq!(direct.exit, 1, "{}", direct.stderr);
     let saved = |name: &str| fs::read_to_string(bench.path().join(name));
