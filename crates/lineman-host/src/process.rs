@@ -10,9 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use lineman_model::protocol::{
-    CheckOutcome, Failure, FromWorker, Progress, RegisteredSecret, ToWorker, event, host_call,
+    CheckOutcome, Failure, FromWorker, Progress, RegisteredSecret, TEST_SWITCHES, ToWorker, event, host_call,
 };
-use lineman_model::{Finding, Redactor, UNREDACTED};
+use lineman_model::{Finding, Redactor};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -123,8 +123,10 @@ impl Worker {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        if cfg!(debug_assertions) && std::env::var_os(UNREDACTED).is_some() {
-            command.env(UNREDACTED, "1");
+        if cfg!(debug_assertions) {
+            command.envs(
+                TEST_SWITCHES.into_iter().filter(|name| std::env::var_os(name).is_some()).map(|name| (name, "1")),
+            );
         }
         let mut child = spawner.spawn(command).await?;
         let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));

@@ -18,6 +18,14 @@ use crate::{Expiry, Finding, Integration, NotProved, Phase, ProtocolRange, Requi
 /// The protocol versions that this code speaks.
 pub const PROTOCOL: ProtocolRange = ProtocolRange { min: 1, max: 1 };
 
+/// Environment variables with which tests take something away, to see that it was needed:
+/// redaction, and the plugins' catalogs. Workers have an empty environment; a debug build of the
+/// host hands these on, a release build knows no such thing.
+pub const TEST_SWITCHES: [&str; 2] = [crate::UNREDACTED, NO_CATALOG];
+
+/// Empties the catalogs of plugins, in a debug build alone.
+pub const NO_CATALOG: &str = "LINEMAN_TEST_NO_CATALOG";
+
 /// The largest frame, in bytes, either way.
 pub const MAX_FRAME: usize = 8 * 1024 * 1024;
 

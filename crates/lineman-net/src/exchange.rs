@@ -94,7 +94,8 @@ pub(crate) async fn exchange(seen: &mut Seen, line: Line<'_>, target: &Target, b
     let received_at = Timestamp::now();
     let (head, body) = response.into_parts();
     let status = head.status.as_u16();
-    let text = if status >= 400 { beginning(body, deadline.min(Instant::now() + PATIENCE)).await } else { String::new() };
+    let text =
+        if status >= 400 { beginning(body, deadline.min(Instant::now() + PATIENCE)).await } else { String::new() };
     let headers = telling(&head.headers);
     let failure = context.refused(status, &headers, &text);
     seen.http(target, started.elapsed(), Some((status, headers, text)));
