@@ -9,6 +9,7 @@
 //! for: it must fail with the words that the row gives, which proves that the fault is real. In
 //! [`findings`] an installed Lineman must name it.
 
+mod documents;
 mod stage;
 
 use stage::Stage;
