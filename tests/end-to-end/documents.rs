@@ -1,0 +1,73 @@
+//! What the documents show works as they show it.
+
+use std::fs;
+use std::path::Path;
+
+use lineman_tests::{Outcome, Site, workspace};
+
+/// The documents at the root of the source tree: name and text.
+fn documents() -> Vec<(String, String)> {
+    let entries = fs::read_dir(workspace()).unwrap().map(|entry| entry.unwrap().path());
+    let documents = entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    documents.map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap())).collect()
+}
+
+/// Every `lineman …` of a text: code in backticks, and lines of shell.
+fn commands(text: &str) -> Vec<String> {
+    let mut commands = Vec::new();
+    let mut in_shell = false;
+    for line in text.lines() {
+        if let Some(language) = line.strip_prefix("```") {
+            in_shell = ["sh", "console"].contains(&language);
+        } else if in_shell {
+            commands.push(line.to_owned());
+        } else {
+            commands.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+    }
+    // What comes before or after in a pipe is another program's.
+    let own = |command: String| {
+        let command =
+            command.trim_start_matches("$ ").split(" | ").find_map(|part| part.strip_prefix("lineman "))?.to_owned();
+        Some(command.split([';', '>', '<', '#']).next().unwrap_or_default().trim().to_owned())
+    };
+    commands.into_iter().filter_map(own).collect()
+}
+
+#[test]
+fn their_commands_exist() {
+    let directory = tempfile::tempdir().unwrap();
+    let site = Site::get().unwrap();
+    let mut shown = 0;
+    for (name, text) in documents() {
+        for command in commands(&text) {
+            shown += 1;
+            // Asked for help, the program still refuses what it does not know.
+            let words = command.split_whitespace().take_while(|word| *word != "--").chain(["--help"]);
+            let outcome = Outcome::of(site.command(directory.path()).args(words)).unwrap();
+            assert_eq!(outcome.exit, 0, "{name}: lineman {command}\n{}", outcome.stderr);
+        }
+    }
+    assert!(shown > 0, "no document shows a command");
+}
+
+#[test]
+fn their_configurations_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let site = Site::get().unwrap();
+    let check = |name: &str, configuration: &str| {
+        let file = directory.path().join("lineman.toml");
+        fs::write(&file, configuration).unwrap();
+        let outcome = Outcome::of(site.command(Path::new("/")).args(["list", "--config"]).arg(&file)).unwrap();
+        assert_eq!(outcome.exit, 0, "{name}:\n{configuration}\n{}", outcome.stderr);
+    };
+    let mut shown = 0;
+    for (name, text) in documents() {
+        let blocks = text.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        for configuration in blocks.filter(|block| block.starts_with("version = ")) {
+            shown += 1;
+            check(&name, configuration);
+        }
+    }
+    assert!(shown > 0, "no document shows a configuration");
+}
