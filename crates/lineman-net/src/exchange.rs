@@ -39,6 +39,7 @@ const TELLING: &[&str] = &[
     "server",
     "via",
     "www-authenticate",
+    "x-squid-error",
 ];
 
 /// How servers for HTTPS answer plain HTTP: nginx, Apache and Go's library.
@@ -200,7 +201,15 @@ impl Context<'_> {
 
     /// The answers that come from the way and not from its end.
     fn refused(&self, status: u16, headers: &[Header], body: &str) -> Option<Box<PathFailure>> {
-        if let (407, Some(proxy)) = (status, self.forwarder) {
+        // Of a forwarded 403 it is the proxy's own mark that tells whose it is (RFC 9209, and Squid's).
+        let own = |header: &Header| match header.name.as_str() {
+            "x-squid-error" => true,
+            "proxy-status" => header.value.contains("error="),
+            _ => false,
+        };
+        if let Some(proxy) = self.forwarder
+            && (status == 407 || (status == 403 && headers.iter().any(own)))
+        {
             return Some(tunnel::refused(proxy, &self.target.host, status, headers).during("http"));
         }
         if status == 400 && self.target.protocol == Protocol::Http && WANTS_TLS.iter().any(|words| body.contains(words))

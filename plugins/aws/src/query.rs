@@ -66,9 +66,24 @@ pub(crate) async fn call<T: DeserializeOwned>(
     parameters: &[(&str, &str)],
     credentials: Option<&Credentials>,
 ) -> Result<T, Stop> {
-    let answer = send(cx, service, action, parameters, credentials).await?.success()?;
+    let answer = send(cx, service, action, parameters, credentials).await?;
+    if !answer.ok() {
+        return Err(refusal(&answer).into());
+    }
     quick_xml::de::from_str(&answer.text())
         .map_err(|error| answer.unexpected(&format!("something that is not the answer to {action} ({error})")).into())
+}
+
+/// What a refusal means. One that has no error code is not AWS's, whatever its status: a proxy, a
+/// gateway or another service answers, and knows nothing of the credential.
+fn refusal(answer: &Answer) -> Finding {
+    let status = answer.status();
+    if (400..=499).contains(&status) && status != 407 && status != 429 && !answer.text().contains("<Code>") {
+        return answer
+            .recognised()
+            .unwrap_or_else(|| answer.unexpected(&format!("a refusal that is not AWS's ({status})")));
+    }
+    answer.finding()
 }
 
 /// Calls an action and gives the answer, whatever it is.
