@@ -5,11 +5,15 @@
 //! The healthy integration is the row's twin and must pass, so that no row can be right by
 //! blaming everything.
 //!
-//! Every table is run twice. In [`clients`] the system's own client does what the integration is
-//! for: it must fail with the words that the row gives, which proves that the fault is real. In
-//! [`findings`] an installed Lineman must name it.
+//! Every table is run three times. In [`clients`] the system's own client does what the
+//! integration is for: it must fail with the words that the row gives, which proves that the fault
+//! is real. In [`findings`] an installed Lineman must name it. In [`catalogs`] Lineman runs with
+//! the plugins' catalogs emptied, and must miss the rows that say so.
 
+mod canary;
+mod command_line;
 mod documents;
+mod isolation;
 mod stage;
 
 use stage::Stage;
@@ -22,6 +26,14 @@ macro_rules! tables {
             $(#[test]
             fn $name() {
                 crate::stage::play(concat!("clients-", stringify!($name)), $needs, $start, include_str!($file), crate::Stage::client_agrees);
+            })*
+        }
+
+        /// What rests on the plugins' catalogs is missed without them, and nothing else is.
+        mod catalogs {
+            $(#[test]
+            fn $name() {
+                crate::stage::play(concat!("catalogs-", stringify!($name)), $needs, $start, include_str!($file), crate::Stage::catalog_matters);
             })*
         }
 

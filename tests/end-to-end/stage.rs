@@ -182,6 +182,26 @@ impl Stage {
         Ok(vec![format!("the client was expected {expected}\n{said}")])
     }
 
+    /// Without the plugins' catalogs Lineman misses the fault, where the row says that it rests on
+    /// them; and names it all the same where it does not.
+    pub(crate) fn catalog_matters(
+        &self,
+        directory: &Path,
+        _: &str,
+        integration: &Integration,
+        fault: Option<&Fault>,
+    ) -> Result<Vec<String>> {
+        let Some(fault) = fault else { return Ok(Vec::new()) };
+        let switch = [(lineman_model::protocol::NO_CATALOG, "1")];
+        let outcome = Site::get()?.check_with(directory, integration, self.network(integration)?, &switch)?;
+        let missed = !judge(outcome.exit, &outcome.report()?, Some(&fault.expect)).is_empty();
+        Ok(match (fault.rests_on_catalog, missed) {
+            (true, false) => vec!["it is named without the catalog too".to_owned()],
+            (false, true) => vec!["it is missed without the catalog".to_owned()],
+            _ => Vec::new(),
+        })
+    }
+
     /// Lineman names the fault, passes the healthy integration, and shows no secret.
     pub(crate) fn lineman_agrees(
         &self,

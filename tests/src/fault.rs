@@ -49,6 +49,9 @@ pub struct Fault {
     inputs: Inputs,
     /// What Lineman is to say.
     pub expect: Expect,
+    /// Whether it is missed when the plugins' catalogs are empty.
+    #[serde(default)]
+    pub rests_on_catalog: bool,
     /// What the system's own client does with the same inputs.
     pub client: Client,
 }

@@ -79,11 +79,22 @@ impl Site {
 
     /// Runs `lineman check` on one integration.
     pub fn check(&self, directory: &Path, integration: &Integration, namespace: Option<&Namespace>) -> Result<Outcome> {
+        self.check_with(directory, integration, namespace, &[])
+    }
+
+    /// The same, with further environment variables.
+    pub fn check_with(
+        &self,
+        directory: &Path,
+        integration: &Integration,
+        namespace: Option<&Namespace>,
+        variables: &[(&str, &str)],
+    ) -> Result<Outcome> {
         let file = directory.join("lineman.toml");
         fs::write(&file, integration.configuration("row")?)?;
         let mut command = self.command(directory);
         command.args(["check", "--format", "json", "--config"]).arg(&file);
-        command.envs(integration.variables()).envs(integration.secret_variables());
+        command.envs(integration.variables()).envs(integration.secret_variables()).envs(variables.iter().copied());
         if let Some(namespace) = namespace {
             command = namespace.enter(&command);
         }

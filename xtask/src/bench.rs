@@ -28,7 +28,8 @@ struct Row {
     /// As it is judged, in words.
     ratio: String,
     budget: &'static str,
-    ok: bool,
+    /// None where there is no budget.
+    ok: Option<bool>,
 }
 
 /// Measures and prints the table.
@@ -121,7 +122,11 @@ fn table(rows: &[Row]) -> String {
                 row.peer.map_or_else(|| "–".to_owned(), milliseconds),
                 row.ratio.clone(),
                 row.budget.to_owned(),
-                if row.ok { "ok" } else { "OVER" }.to_owned(),
+                match row.ok {
+                    Some(true) => "ok".to_owned(),
+                    Some(false) => "OVER".to_owned(),
+                    None => String::new(),
+                },
             ]
         }))
         .collect();

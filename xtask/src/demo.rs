@@ -162,3 +162,39 @@ fn wait() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     Ok(runtime.block_on(tokio::signal::ctrl_c())?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_holds_what_is_planted() {
+        let configuration: toml::Table = toml::from_str(include_str!("demo/lineman.toml")).unwrap();
+        let mut configured: Vec<&str> =
+            configuration["integration"].as_table().unwrap().keys().map(String::as_str).collect();
+        configured.sort_unstable();
+        assert_eq!(configured, PLANTED.map(|(name, _)| name));
+        assert!(PLANTED.iter().any(|(name, cause)| *name == MENDED && cause.is_some()));
+    }
+
+    #[test]
+    fn a_report_that_says_otherwise_is_told_apart() {
+        let report: Report = serde_json::from_str(
+            r#"{"schema":"lineman.report/1","run":{"id":"1","started_at":"2026-01-01T00:00:00.000Z",
+                "finished_at":"2026-01-01T00:00:00.000Z","duration_ms":0,"lineman_version":"0.1.0","complete":true,
+                "vantage":{}},"verdict":"fail","summary":{"integrations":{},"checks":{}},"causes":[],"integrations":[
+                {"name":"good","provider":"p","plugin":{"id":"p"},"verdict":"pass","proved":"reach","checks":[]},
+                {"name":"bad","provider":"p","plugin":{"id":"p"},"verdict":"fail","proved":null,"checks":[
+                    {"id":"p/reach","title":"t","level":"reach","required":true,"status":"fail","duration_ms":0,
+                     "findings":[{"id":"1","code":"p/x","cause":"network.dns","confidence":"confirmed",
+                                  "severity":"fail","message":"m"}]}]}]}"#,
+        )
+        .unwrap();
+        let check =
+            |planted: &[(&str, Option<&str>)], expect: &[&str]| assert_eq!(differences(&report, planted), expect);
+        check(&[("good", None), ("bad", Some("network.dns"))], &[]);
+        check(&[("good", Some("network.dns"))], &["good: fail with network.dns was due, and it is pass with no cause"]);
+        check(&[("bad", None)], &["bad: pass with no cause was due, and it is fail with network.dns"]);
+        check(&[("none", None)], &["none is not in the report"]);
+    }
+}

@@ -74,13 +74,13 @@ fn build(plugins: &[&str]) -> Result<Vec<Built>> {
     command.arg("--target-dir").arg(target_dir());
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cargo cannot be started")?;
     let mut built = Vec::new();
-    let mut crates = 0;
+    let mut compiled = 0;
     for line in BufReader::new(child.stdout.take().context("cargo has no output")?).lines() {
         let Ok(message) = serde_json::from_str::<Message>(&line?) else { continue };
         let Message { reason, target: Some(Target { name }), filenames } = message else { continue };
         if reason == "compiler-artifact" {
-            crates += 1;
-            step.at(&format!("{crates} crates, {name}"));
+            compiled += 1;
+            step.at(&format!("{compiled} compiled, {name}"));
             built.extend(filenames.into_iter().map(|path| Built { target: name.clone(), path }));
         }
     }

@@ -177,7 +177,7 @@ fn comments(text: &str, bytes: &mut [u8]) {
         }
         // A `#` within quotes is no comment, but then little is lost.
         if let Some(comment) = line.find('#')
-            && (in_secrets || is_telling(&line[comment..]))
+            && (in_secrets || is_telling(line))
         {
             blot(bytes, start + comment + 1..start + line.len());
         }

@@ -15,7 +15,7 @@ use crate::gates::{Gates, Limits};
 use crate::line::Walk;
 use crate::{Plan, Subject, Suppression, causes};
 
-/// How long after twice a deadline the executor may still come back before it is given up.
+/// How long the end of a session may take.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
 /// Where a check says what it is doing, in a few words.

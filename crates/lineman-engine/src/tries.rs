@@ -9,11 +9,15 @@ use crate::Subject;
 use crate::findings::{chief_cause, complete, may_pass};
 use crate::line::Done;
 use crate::plan::Line;
-use crate::run::{GRACE, Shared, milliseconds};
+use crate::run::{Shared, milliseconds};
 use crate::stopwatch::{Stopwatch, lock};
 
 /// How long to wait before the first repetition; twice as long before each further one.
 const BACKOFF: Duration = Duration::from_millis(500);
+
+/// How long beyond two attempts an executor that keeps its word can take: a plugin may be slow to
+/// load, twice, and has a moment to give up and to shut down.
+const GUARD: Duration = Duration::from_secs(30);
 
 /// The longest text of progress that is passed on, in bytes.
 const PROGRESS_LENGTH: usize = 200;
@@ -90,7 +94,7 @@ impl Tries<'_> {
             (self.shared.events)(Event::CheckProgress { integration: self.integration(), check, text });
         };
         let asked = self.shared.executor.check(self.subject, self.info, deadline, &progress);
-        let answer = timeout(deadline.saturating_mul(2).saturating_add(GRACE), asked).await;
+        let answer = timeout(deadline.saturating_mul(2).saturating_add(GUARD), asked).await;
         let doing = lock(&doing).take();
         match answer {
             Ok(mut answer) => {

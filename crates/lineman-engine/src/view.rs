@@ -30,6 +30,7 @@ pub struct IntegrationPlan {
     pub hosts: Vec<String>,
     /// What is known already and would stop the run short.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub problems: Vec<Finding>,
     /// The plugin's checks, in order.
     pub checks: Vec<CheckPlan>,
@@ -50,9 +51,11 @@ pub struct CheckPlan {
     pub writes: bool,
     /// The checks that must hold first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub needs: Vec<String>,
     /// What it asks of the provider, and the permissions it needs for that.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(default)]
     pub calls: Vec<ProviderCall>,
     /// Why it would not run.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use lineman_model::protocol::{CheckAnswer, CheckRequest, CloseRequest, op};
@@ -111,6 +111,8 @@ struct Plugin {
     slots: Semaphore,
     /// The worker that all integrations share; replaced when it has ended.
     shared: tokio::sync::Mutex<Option<Arc<Worker>>>,
+    /// Why it cannot be loaded: found out once, said for every check.
+    unusable: OnceLock<Finding>,
     crashes: AtomicUsize,
     launches: AtomicUsize,
 }
@@ -136,7 +138,7 @@ enum Attempt {
         alone: bool,
     },
     /// No worker could be had.
-    NotLaunched(LaunchError),
+    NotLaunched(Box<Finding>),
 }
 
 impl Host {
@@ -161,6 +163,7 @@ impl Host {
             programs: programs::find(&spec.programs, &self.options.path),
             slots: Semaphore::new(spec.max_parallel.max(1) as usize),
             shared: tokio::sync::Mutex::default(),
+            unusable: OnceLock::new(),
             crashes: AtomicUsize::new(0),
             launches: AtomicUsize::new(0),
             spec,
@@ -243,11 +246,11 @@ impl Host {
 
         let first = match self.shared(&plugin).await {
             Ok(worker) => attempt(&worker, &mut request, &session, deadline, progress).await,
-            Err(error) => Attempt::NotLaunched(error),
+            Err(finding) => Attempt::NotLaunched(finding),
         };
         let alone = match first {
             Attempt::Answered(answer) => return answer,
-            Attempt::NotLaunched(error) => return only(not_launched(&plugin, error)),
+            Attempt::NotLaunched(finding) => return only(*finding),
             // Nothing else was in flight: there is nobody else to blame.
             Attempt::Hung { alone: true, .. } => first,
             Attempt::Died { .. } | Attempt::Hung { .. } => match self.worker(&plugin).await {
@@ -256,12 +259,12 @@ impl Host {
                     worker.shutdown().await;
                     again
                 }
-                Err(error) => Attempt::NotLaunched(error),
+                Err(finding) => Attempt::NotLaunched(finding),
             },
         };
         match alone {
             Attempt::Answered(answer) => answer,
-            Attempt::NotLaunched(error) => only(not_launched(&plugin, error)),
+            Attempt::NotLaunched(finding) => only(*finding),
             Attempt::Died { ending, stderr, findings } => {
                 plugin.crashes.fetch_add(1, Ordering::Relaxed);
                 let message = format!("The plugin `{}` {ending} during {check}.", integration.provider);
@@ -301,6 +304,17 @@ impl Host {
     /// How many workers were started for a plugin.
     pub fn launches(&self, plugin: &str) -> usize {
         lock(&self.plugins).get(plugin).map_or(0, |plugin| plugin.launches.load(Ordering::Relaxed))
+    }
+
+    /// Ends every worker at once, and what the plugins started.
+    pub async fn abandon(&self) {
+        let plugins: Vec<Arc<Plugin>> = lock(&self.plugins).values().cloned().collect();
+        for plugin in plugins {
+            if let Some(worker) = plugin.shared.lock().await.take() {
+                worker.kill();
+                worker.ended().await;
+            }
+        }
     }
 
     /// Ends every worker, giving the plugins a moment to shut down.
@@ -363,7 +377,7 @@ impl Host {
         Ok(Arc::clone(lock(&self.sessions).entry(integration.name.clone()).or_insert(session)))
     }
 
-    async fn shared(&self, plugin: &Plugin) -> Result<Arc<Worker>, LaunchError> {
+    async fn shared(&self, plugin: &Plugin) -> Result<Arc<Worker>, Box<Finding>> {
         let mut shared = plugin.shared.lock().await;
         if let Some(worker) = shared.as_ref().filter(|worker| !worker.has_ended()) {
             return Ok(Arc::clone(worker));
@@ -373,7 +387,23 @@ impl Host {
         Ok(worker)
     }
 
-    async fn worker(&self, plugin: &Plugin) -> Result<Worker, LaunchError> {
+    /// A new worker with the plugin in it, or why there is none.
+    async fn worker(&self, plugin: &Plugin) -> Result<Worker, Box<Finding>> {
+        if let Some(finding) = plugin.unusable.get() {
+            return Err(Box::new(finding.clone()));
+        }
+        self.load(plugin).await.map_err(|error| {
+            // What the system refuses now it may grant later; the library stays what it is.
+            let lasting = !matches!(error, LaunchError::Spawn(_));
+            let finding = not_launched(plugin, error);
+            if lasting {
+                let _ = plugin.unusable.set(finding.clone());
+            }
+            Box::new(finding)
+        })
+    }
+
+    async fn load(&self, plugin: &Plugin) -> Result<Worker, LaunchError> {
         plugin.launches.fetch_add(1, Ordering::Relaxed);
         let installed = &plugin.spec.installed;
         let (library, sha256) = match (installed.library(), installed.manifest.library(&installed.directory)) {
@@ -433,22 +463,23 @@ async fn attempt(
     };
     let mut findings = Vec::new();
     let mut until = until;
-    let mut cancelled = false;
+    // Since when nobody waits for it any more, as whether it was alone in the worker then.
+    let mut cancelled = None;
     loop {
         let event = match timeout_at(until, call.events.recv()).await {
             Ok(Some(event)) => event,
             Ok(None) => return Attempt::Died { ending: worker.ended().await, stderr: worker.stderr(), findings },
-            Err(_) if !cancelled => {
+            Err(_) if cancelled.is_none() => {
+                // Asked now: calls that hang together are let go of together.
+                cancelled = Some(!worker.serves_others(session.id));
                 worker.cancel(call.call);
-                cancelled = true;
                 until = Instant::now() + CANCELLED;
                 continue;
             }
             Err(_) => {
-                let alone = !worker.serves_others(session.id);
                 worker.kill();
                 worker.forget(call.call);
-                return Attempt::Hung { findings, alone };
+                return Attempt::Hung { findings, alone: cancelled.unwrap_or_default() };
             }
         };
         let answer = match event {
@@ -465,11 +496,11 @@ async fn attempt(
                 outcome.for_each_text(&mut |text| *text = session.redactor.scrub(text));
                 CheckAnswer { findings, outcome }
             }
-            CallEvent::Failed(_) if cancelled => {
-                worker.forget(call.call);
-                return Attempt::Hung { findings, alone: !worker.serves_others(session.id) };
-            }
             CallEvent::Failed(failure) => {
+                if let Some(alone) = cancelled {
+                    worker.forget(call.call);
+                    return Attempt::Hung { findings, alone };
+                }
                 let message = session.redactor.scrub(&lineman_model::clean_line(&failure.message, 500));
                 let cause = if failure.cause.is_ours() { failure.cause } else { Cause::PluginBadOutput };
                 let code = format!("lineman/{}", cause.as_str().replace('.', "-"));

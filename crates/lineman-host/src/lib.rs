@@ -20,6 +20,7 @@ mod process;
 mod programs;
 mod scratch;
 mod spawner;
+mod strays;
 mod worker;
 
 pub use discover::{Found, Installed, SearchPath, discover};

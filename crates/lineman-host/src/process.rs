@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use lineman_model::protocol::{
-    CheckOutcome, Failure, FromWorker, Progress, RegisteredSecret, ToWorker, event, host_call,
+    CheckOutcome, Failure, FromWorker, Progress, RegisteredSecret, TEST_SWITCHES, ToWorker, event, host_call,
 };
 use lineman_model::{Finding, Redactor};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 
 use crate::frame;
 use crate::spawner::Spawner;
+use crate::strays;
 use crate::worker::WorkerArgs;
 
 /// How many bytes of a worker's stderr are kept: the last ones.
@@ -122,6 +123,11 @@ impl Worker {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if cfg!(debug_assertions) {
+            command.envs(
+                TEST_SWITCHES.into_iter().filter(|name| std::env::var_os(name).is_some()).map(|name| (name, "1")),
+            );
+        }
         let mut child = spawner.spawn(command).await?;
         let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
         let (Some(stdin), Some(mut stdout), Some(stderr)) =
@@ -148,7 +154,7 @@ impl Worker {
             kill(pid);
         }
         let status = child.wait().await;
-        kill(pid);
+        end_what_it_left(pid).await;
         let _ = tokio::time::timeout(FAREWELL, drained).await;
         Err(problem.unwrap_or_else(|| LaunchError::Died { ending: ending(status), stderr: ring.lines() }))
     }
@@ -188,8 +194,7 @@ impl Worker {
                     child.wait().await
                 }
             };
-            // Whatever the plugin started ends with it.
-            kill(pid);
+            end_what_it_left(pid).await;
             let _ = tokio::time::timeout(FAREWELL, drained).await;
             announce.send_replace(Some(ending(status)));
             // Dropping the senders tells every call that nothing more will come.
@@ -319,6 +324,13 @@ fn kill(pid: Option<Pid>) {
         // It leads a group of its own; a group that is gone is what we want.
         let _ = kill_process_group(pid, Signal::KILL);
     }
+}
+
+/// Whatever the plugin started ends with it: its group at once, and then who left the group.
+async fn end_what_it_left(pid: Option<Pid>) {
+    kill(pid);
+    // It waits for processes to end, which after such a signal takes a moment.
+    let _ = tokio::time::timeout(FAREWELL, tokio::task::spawn_blocking(move || strays::end_those_of(pid))).await;
 }
 
 fn ending(status: io::Result<ExitStatus>) -> String {

@@ -8,6 +8,8 @@ use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::strays;
+
 type Order = (Command, oneshot::Sender<io::Result<Child>>);
 
 /// The thread that starts processes.
@@ -18,13 +20,14 @@ pub(crate) struct Spawner {
 impl Spawner {
     /// Starts the thread; processes belong to the runtime that this is called in.
     pub(crate) fn new() -> io::Result<Spawner> {
+        strays::adopt()?;
         let (orders, inbox) = mpsc::channel::<Order>();
         let runtime = Handle::current();
         std::thread::Builder::new().name("spawner".to_owned()).spawn(move || {
             let _context = runtime.enter();
             while let Ok((mut command, reply)) = inbox.recv() {
                 // Whoever asked may have gone; the child is then killed as it is dropped.
-                let _ = reply.send(command.spawn());
+                let _ = reply.send(strays::spawn(&mut command));
             }
         })?;
         Ok(Spawner { orders })

@@ -36,7 +36,7 @@ pub use finding::{
 };
 pub use integration::{CaBundle, Connection, Integration, Proxy, Requirement};
 pub use level::Level;
-pub use redact::Redactor;
+pub use redact::{Redactor, UNREDACTED};
 pub use report::{
     Attempt, CauseGroup, CheckReport, Expiry, IntegrationReport, NotProved, Phase, PluginRef, REPORT_SCHEMA, Report,
     RequirementStatus, Run, Skip, Summary, Tally, Vantage,

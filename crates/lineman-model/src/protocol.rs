@@ -18,6 +18,14 @@ use crate::{Expiry, Finding, Integration, NotProved, Phase, ProtocolRange, Requi
 /// The protocol versions that this code speaks.
 pub const PROTOCOL: ProtocolRange = ProtocolRange { min: 1, max: 1 };
 
+/// Environment variables with which tests take something away, to see that it was needed:
+/// redaction, and the plugins' catalogs. Workers have an empty environment; a debug build of the
+/// host hands these on, a release build knows no such thing.
+pub const TEST_SWITCHES: [&str; 2] = [crate::UNREDACTED, NO_CATALOG];
+
+/// Empties the catalogs of plugins, in a debug build alone.
+pub const NO_CATALOG: &str = "LINEMAN_TEST_NO_CATALOG";
+
 /// The largest frame, in bytes, either way.
 pub const MAX_FRAME: usize = 8 * 1024 * 1024;
 
@@ -128,16 +136,15 @@ pub struct CheckOutcome {
 }
 
 impl CheckOutcome {
-    /// Every text of the outcome, for redaction.
+    /// Hands every text to `edit`: redaction and cleaning go through here.
     pub fn for_each_text(&mut self, edit: &mut dyn FnMut(&mut String)) {
-        self.skip.iter_mut().for_each(|skip| edit(&mut skip.why));
-        self.phases.iter_mut().for_each(|phase| edit(&mut phase.name));
-        self.requirements.iter_mut().for_each(|requirement| edit(&mut requirement.id));
-        self.expires.iter_mut().for_each(|expiry| edit(&mut expiry.what));
-        for entry in &mut self.not_proved {
-            edit(&mut entry.what);
-            edit(&mut entry.why);
-            entry.needs.iter_mut().for_each(&mut *edit);
+        let CheckOutcome { skip, phases, requirements, expires, not_proved } = self;
+        skip.iter_mut().for_each(|skip| edit(&mut skip.why));
+        phases.iter_mut().for_each(|phase| edit(&mut phase.name));
+        requirements.iter_mut().for_each(|requirement| edit(&mut requirement.id));
+        expires.iter_mut().for_each(|expiry| edit(&mut expiry.what));
+        for NotProved { what, why, needs, .. } in not_proved {
+            [what, why].into_iter().chain(needs).for_each(&mut *edit);
         }
     }
 }

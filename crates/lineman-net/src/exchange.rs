@@ -23,6 +23,8 @@ pub(crate) const USER_AGENT: &str = concat!("lineman/", env!("CARGO_PKG_VERSION"
 
 /// As much of an answer as tells anything.
 const MOST_BODY: usize = 4 * 1024;
+/// How long a body is waited for: its words are welcome, and decide only what comes at once.
+const PATIENCE: Duration = Duration::from_millis(500);
 const SHOWN_BODY: usize = 1024;
 const MOST_HEADERS: usize = 64 * 1024;
 
@@ -92,8 +94,8 @@ pub(crate) async fn exchange(seen: &mut Seen, line: Line<'_>, target: &Target, b
     let received_at = Timestamp::now();
     let (head, body) = response.into_parts();
     let status = head.status.as_u16();
-    // What is told apart by its words comes with this status; no other body is worth a wait.
-    let text = if status == 400 { beginning(body, deadline).await } else { String::new() };
+    let text =
+        if status >= 400 { beginning(body, deadline.min(Instant::now() + PATIENCE)).await } else { String::new() };
     let headers = telling(&head.headers);
     let failure = context.refused(status, &headers, &text);
     seen.http(target, started.elapsed(), Some((status, headers, text)));

@@ -51,11 +51,11 @@ pub fn finding_human(finding: &Finding, style: &Style) -> String {
 }
 
 /// A table without borders, no wider than the style allows; an empty header row is left out.
-pub fn table(headers: &[&str], rows: &[Vec<String>], style: &Style) -> String {
+pub fn table(headers: &[&str], rows: &[Vec<String>], indent: usize, style: &Style) -> String {
     let header = (!headers.is_empty()).then(|| headers.iter().map(|text| page::Span::dim(*text)).collect());
     let rows = rows.iter().map(|row| row.iter().map(page::Span::plain).collect());
     let mut page = page::Page::new(style);
-    page.table(0, &header.into_iter().chain(rows).collect::<Vec<_>>());
+    page.table(indent, &header.into_iter().chain(rows).collect::<Vec<_>>());
     page.finish()
 }
 

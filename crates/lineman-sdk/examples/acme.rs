@@ -2,8 +2,8 @@
 
 #![forbid(unsafe_code)]
 
+use lineman_sdk::Once;
 use lineman_sdk::prelude::*;
-use tokio::sync::OnceCell;
 
 /// `[integration.NAME.settings]`
 #[derive(Deserialize, JsonSchema)]
@@ -23,10 +23,10 @@ pub struct Secrets {
     app_secret: Secret,
 }
 
-/// Logging in gives a token: once for all checks of an integration, whether it succeeds or not.
+/// Logging in gives a token: once for all checks of an integration, and never again once refused.
 #[derive(Default)]
 pub struct Session {
-    login: OnceCell<Result<Login, Stop>>,
+    login: Once<Login>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -115,15 +115,15 @@ async fn project(cx: Cx<Acme>) -> Outcome {
 
 /// The token: one attempt, whichever check comes first.
 async fn login(cx: &Cx<Acme>) -> Result<Login, Stop> {
-    let attempt = cx.session().login.get_or_init(async || {
+    let attempt = async {
         let Secrets { app_id, app_secret } = cx.secrets();
         let form = [("id", app_id.expose()), ("secret", app_secret.expose())];
         let answer = cx.http()?.post(endpoint(cx, "login")?).form(form).operation("login").send().await?;
         let login: Login = answer.success()?.json()?;
         cx.conceal("token", &login.token);
         Ok(login)
-    });
-    attempt.await.clone()
+    };
+    cx.session().login.get(attempt).await
 }
 
 fn endpoint(cx: &Cx<Acme>, path: &str) -> Result<lineman_sdk::Url, Stop> {

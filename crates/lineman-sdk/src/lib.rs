@@ -56,7 +56,7 @@
 //!
 //! The checks of one integration share a [`Provider::Session`], for a token that one obtains and
 //! the others use. Checks run side by side, and any of them may be the first, or the only one: what
-//! is shared is filled when it is asked for. A `OnceCell<Result<T, Stop>>` also remembers a refusal,
+//! is shared is filled when it is asked for. A [`Once`] also remembers a refusal,
 //! because a rejected credential must not be tried again: accounts lock.
 //!
 //! # Secrets

@@ -9,7 +9,7 @@ pub type Outcome = Result<(), Stop>;
 /// Why a check stopped before its end.
 ///
 /// It can be cloned, so that what the checks of an integration share can be a
-/// `tokio::sync::OnceCell<Result<T, Stop>>`: a credential that was rejected once is not tried again.
+/// [`Once`](crate::Once): a credential that was rejected once is not tried again.
 #[derive(Clone, Debug)]
 pub struct Stop(pub(crate) Why);
 

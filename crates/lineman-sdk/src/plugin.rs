@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use lineman_catalog::Catalog;
-use lineman_model::protocol::{CheckOutcome, CheckRequest, CheckSkip, Failure, PROTOCOL, op};
+use lineman_model::protocol::{CheckOutcome, CheckRequest, CheckSkip, Failure, NO_CATALOG, PROTOCOL, op};
 use lineman_model::{Blocking, Cause, CheckInfo, Confidence, Description, Finding, Redactor};
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
@@ -75,6 +75,9 @@ impl<P: Provider> Plugin<P> {
             programs: about.programs,
             docs_url: about.docs_url.map(str::to_owned),
         };
+        // What is described stays; what is matched is taken away, to see what rests on it.
+        let switched_off = cfg!(debug_assertions) && std::env::var_os(NO_CATALOG).is_some();
+        let catalog = if switched_off { Catalog::parse(id, "").unwrap_or(catalog) } else { catalog };
         let checks = checks.into_iter().map(|check| (check.info.id.clone(), check)).collect();
         Plugin { id, description, checks, catalog: Arc::new(catalog), sessions: Mutex::default() }
     }

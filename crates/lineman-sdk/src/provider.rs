@@ -19,7 +19,7 @@ pub trait Provider: Sized + Send + Sync + 'static {
 
     /// What the checks of one integration share, such as a token that was obtained. Checks may
     /// run in a fresh session at any time, so it is filled when it is asked for
-    /// (`tokio::sync::OnceCell`), never by a check that happens to run first. Use `()` for nothing.
+    /// ([`Once`](crate::Once)), never by a check that happens to run first. Use `()` for nothing.
     type Session: Default + Send + Sync + 'static;
 
     /// Who this plugin is.

@@ -93,6 +93,13 @@ pub(crate) struct Setup {
 impl Setup {
     /// Reads the configuration and the descriptions of the plugins that it enables.
     pub(crate) fn load(common: &Common) -> Result<Setup, Failure> {
+        if !common.config.exists() {
+            return Err(Failure::refused(format_args!(
+                "there is no configuration `{}`: name it with `--config FILE`, or write one; `lineman plugin list` \
+                 shows what it can enable, and `lineman plugin info ID` what each takes",
+                common.config.display()
+            )));
+        }
         let enabled = lineman_config::enabled(&common.config)?;
         let mut plugins = Plugins::find(common);
         plugins.read(&enabled)?;

@@ -54,6 +54,6 @@ pub(super) fn measure(program: &Path, directory: &Path) -> Result<Row> {
         peer: Some(paired.peer),
         ratio: format!("{:.2}", paired.ratio),
         budget: "≤ 1.00",
-        ok: paired.ratio <= 1.0,
+        ok: Some(paired.ratio <= 1.0),
     })
 }

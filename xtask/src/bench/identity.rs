@@ -59,7 +59,7 @@ pub(super) fn measure(program: &Path, directory: &Path) -> Result<Result<Row, St
         peer: Some(paired.peer),
         ratio: format!("{faster:.1} × faster"),
         budget: "≥ 10 × faster",
-        ok: faster >= FASTER,
+        ok: Some(faster >= FASTER),
     }))
 }
 

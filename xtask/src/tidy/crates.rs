@@ -22,7 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("lineman-plugin-*", &["lineman-sdk"]),
     // Broken plugins: some go round the SDK to be broken where it would not let them.
-    ("lineman-misbehaving-*", &["lineman-abi", "lineman-sdk"]),
+    ("lineman-misbehaving-*", &["lineman-abi", "lineman-model", "lineman-sdk"]),
     ("lineman-lab", &["lineman-model"]),
     ("lineman-tests", &["lineman-lab", "lineman-model"]),
     ("xtask", &["lineman-lab", "lineman-model", "lineman-tests"]),

@@ -29,7 +29,7 @@ async fn an_executor_that_hangs_is_left_behind() {
         a/reach error plugin.timed-out";
     assert_lines(&tell(&report), expected, "hang");
     let message =
-        "lineman/no-answer `a/reach` was not answered within 30.0s, nor given up after; last it said: asking one";
+        "lineman/no-answer `a/reach` was not answered within twice 30.0s, nor given up after; last it said: asking one";
     assert_eq!(why(&report, 1), message);
 }
 

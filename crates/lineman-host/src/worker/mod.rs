@@ -104,18 +104,27 @@ impl Sealed {
 fn verified(path: &Path, sha256: &str) -> Result<Sealed, NotLoaded> {
     use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
     let unreadable = |error: std::io::Error| ("unreadable", format!("the library cannot be read: {error}"));
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(unreadable)?;
-    if !sha256.is_empty() && hex(&Sha256::digest(&bytes)) != sha256 {
-        return Err(("hash-mismatch", "the library is not the one that its manifest names".to_owned()));
-    }
     let memory = memfd_create("plugin", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
         .map_err(|error| unreadable(error.into()))?;
-    let mut file = File::from(memory);
-    file.write_all(&bytes).map_err(unreadable)?;
+    let (mut library, mut sealed) = (File::open(path).map_err(unreadable)?, File::from(memory));
+    let mut hash = Sha256::new();
+    // Piece by piece: a copy of the whole in between costs more than the hash.
+    let mut piece = vec![0; 128 << 10];
+    loop {
+        let length = match library.read(&mut piece) {
+            Ok(0) => break,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            read => read.map_err(unreadable)?,
+        };
+        hash.update(&piece[..length]);
+        sealed.write_all(&piece[..length]).map_err(unreadable)?;
+    }
+    if !sha256.is_empty() && hex(&hash.finalize()) != sha256 {
+        return Err(("hash-mismatch", "the library is not the one that its manifest names".to_owned()));
+    }
     let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-    fcntl_add_seals(&file, seals).map_err(|error| unreadable(error.into()))?;
-    Ok(Sealed(file.into()))
+    fcntl_add_seals(&sealed, seals).map_err(|error| unreadable(error.into()))?;
+    Ok(Sealed(sealed.into()))
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

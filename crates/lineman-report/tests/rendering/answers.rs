@@ -69,8 +69,8 @@ fn a_table_keeps_to_its_width() {
         ],
     ]
     .map(|row| row.map(str::to_owned).to_vec());
-    insta::assert_snapshot!("table", table(&["check", "level", "calls", "permissions"], &rows, &PLAIN));
-    insta::assert_snapshot!("table-of-40", table(&[], &rows, &Style { width: 40, ..PLAIN }));
+    insta::assert_snapshot!("table", table(&["check", "level", "calls", "permissions"], &rows, 0, &PLAIN));
+    insta::assert_snapshot!("table-of-40", table(&[], &rows, 0, &Style { width: 40, ..PLAIN }));
 }
 
 #[test]

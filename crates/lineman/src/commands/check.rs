@@ -82,8 +82,9 @@ async fn check(setup: &Setup, selected: &[&Configured], args: &CheckArgs) -> Res
     };
     let executor = Arc::new(Workers(Arc::clone(&host)));
     let report = lineman_engine::run(plan, executor, limits, info(setup), events, interrupted()).await;
-    if report.run.complete {
-        host.stop().await;
+    match report.run.complete {
+        true => host.stop().await,
+        false => host.abandon().await,
     }
     Ok(report)
 }

@@ -17,7 +17,7 @@ pub(crate) fn run(common: &Common, args: &ListArgs) -> Done {
         }
         HumanOrJson::Human => {
             let rows: Vec<Vec<String>> = selected.iter().map(|configured| row(configured)).collect();
-            lineman_report::table(&["name", "provider", "labels", "owner"], &rows, &terminal::style(common))
+            lineman_report::table(&["name", "provider", "labels", "owner"], &rows, 0, &terminal::style(common))
         }
     };
     terminal::print(text.as_bytes())?;

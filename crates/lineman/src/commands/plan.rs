@@ -52,8 +52,8 @@ fn one(integration: &IntegrationPlan, style: &Style) -> String {
                 None if !check.required => "optional".to_owned(),
                 None => String::new(),
             };
-            vec![format!("  {}", check.level), check.id.clone(), calls.join(", "), notes]
+            vec![check.level.to_string(), check.id.clone(), calls.join(", "), notes]
         })
         .collect();
-    text + &table(&["  level", "check", "calls", ""], &rows, style)
+    text + &table(&["level", "check", "calls", ""], &rows, 2, style)
 }

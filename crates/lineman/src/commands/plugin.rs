@@ -49,7 +49,7 @@ fn list(common: &Common, format: HumanOrJson) -> Done {
                 .collect();
             let mut text = match rows.is_empty() {
                 true => wrap("No plugin is installed where Lineman looks (see --plugin-dir).", 0, &style),
-                false => table(&["id", "version", "state", "directory"], &rows, &style),
+                false => table(&["id", "version", "state", "directory"], &rows, 0, &style),
             };
             for problem in problems {
                 text += &wrap(&format!("! {problem}"), 0, &style);
@@ -88,19 +88,19 @@ fn human(installed: &Installed, description: &Description, style: &Style) -> Str
     let rows: Vec<Vec<String>> = description
         .checks
         .iter()
-        .map(|check| vec![format!("  {}", check.level), check.id.clone(), check.title.clone()])
+        .map(|check| vec![check.level.to_string(), check.id.clone(), check.title.clone()])
         .collect();
-    text += &section("Checks", &table(&[], &rows, style));
+    text += &section("Checks", &table(&[], &rows, 2, style));
     let calls: Vec<Vec<String>> = description
         .checks
         .iter()
         .flat_map(|check| check.calls.iter().map(move |call| (check, call)))
         .map(|(check, call)| {
             let permission = call.permission.clone().unwrap_or_else(|| "no permission".to_owned());
-            vec![format!("  {}", check.id), call.call.clone(), permission]
+            vec![check.id.clone(), call.call.clone(), permission]
         })
         .collect();
-    text += &section("Calls, and the permission each needs", &table(&[], &calls, style));
+    text += &section("Calls, and the permission each needs", &table(&[], &calls, 2, style));
     text += &section("Settings", &properties(&description.settings, style));
     text += &section("Secrets", &properties(&description.secrets, style));
     for (title, items) in [
@@ -130,10 +130,10 @@ fn properties(schema: &Map<String, Value>, style: &Style) -> String {
             let about = property.get("description").and_then(Value::as_str).unwrap_or_default();
             let about =
                 if required.contains(&name.as_str()) { format!("{about} (required)") } else { about.to_owned() };
-            vec![format!("  {name}"), about]
+            vec![name.clone(), about]
         })
         .collect();
-    table(&[], &rows, style)
+    table(&[], &rows, 2, style)
 }
 
 fn pack(library: &Path, out: &Path, licence: &str, common: &Common) -> Done {

@@ -1,10 +1,14 @@
 //! A plugin whose one check does what its setting says, so that the tests can see what each kind
 //! of misbehaviour costs. Nothing here is an example to follow.
 
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
 
 use lineman_sdk::prelude::*;
+
+/// Less than a check's time in the tests, twice which is more than a check that hangs is given.
+const LATE: Duration = Duration::from_millis(2200);
 
 /// What the check does.
 #[derive(Clone, Copy, Deserialize, JsonSchema)]
@@ -14,6 +18,12 @@ enum Behaviour {
     Well,
     /// Passes after a while, so that it is in flight when another one misbehaves.
     WellInAWhile,
+    /// Passes, but so late that it is in flight when another one's time is up.
+    WellLate,
+    /// Finds that something needs attention.
+    Warn,
+    /// Finds that something is broken.
+    Fail,
     Panic,
     Abort,
     ExitZero,
@@ -35,8 +45,16 @@ enum Behaviour {
     Print,
     /// Shows its secret wherever it can.
     Tell,
+    /// Does so and panics with it.
+    TellAndPanic,
+    /// Shows its secret in the reason for which it does nothing.
+    TellAndSkip,
     /// Leaves a process behind.
     LeaveDaemon,
+    /// Leaves a process behind that has left the group and the session.
+    LeaveDetachedDaemon,
+    /// Leaves a process behind and dies.
+    LeaveDaemonAndAbort,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -68,10 +86,17 @@ impl Provider for Misbehaving {
 
     fn checks() -> Vec<Check<Self>> {
         vec![
-            Check::new("before", Level::Config, "It starts well", async |_: Cx<Self>| Ok(())),
+            Check::new("before", Level::Config, "It starts well", before),
             Check::new("act", Level::Operation, "It behaves", act).needs(["before"]),
         ]
     }
+}
+
+async fn before(cx: Cx<Misbehaving>) -> Outcome {
+    if let Behaviour::WellLate = cx.settings().behaviour {
+        tokio::time::sleep(LATE).await;
+    }
+    Ok(())
 }
 
 async fn act(cx: Cx<Misbehaving>) -> Outcome {
@@ -82,6 +107,21 @@ async fn act(cx: Cx<Misbehaving>) -> Outcome {
             tokio::time::sleep(Duration::from_millis(300)).await;
             Ok(())
         }
+        Behaviour::WellLate => {
+            tokio::time::sleep(LATE).await;
+            Ok(())
+        }
+        Behaviour::Warn => {
+            let remedy = "Store a new credential before that day.";
+            cx.report(cx.finding("expiring", Cause::CredentialExpiring, "The credential ends soon.").remedy(remedy));
+            Ok(())
+        }
+        Behaviour::Fail => Err(cx
+            .finding("refused", Cause::CredentialInvalid, "The provider refuses the credential.")
+            .detail("It was asked once.")
+            .remedy("Store the credential again.")
+            .doc("Credentials", "https://example.com/credentials")
+            .into()),
         Behaviour::Panic => panic!("this check panics"),
         Behaviour::Abort => std::process::abort(),
         Behaviour::ExitZero => std::process::exit(0),
@@ -125,39 +165,71 @@ async fn act(cx: Cx<Misbehaving>) -> Outcome {
             Ok(())
         }
         Behaviour::Tell => {
-            let token = cx.secrets().token.as_ref().map(Secret::expose).unwrap_or_default().to_owned();
-            println!("stdout {token}");
-            eprintln!("stderr {token}");
-            cx.progress(format!("progress {token}"));
-            cx.not_proved(format!("what {token}"), format!("why {token}"), Some(&token));
-            cx.report(
-                cx.finding("told", Cause::Undetermined, format!("message {token}"))
-                    .detail(format!("detail {token}"))
-                    .subject("token", &token)
-                    .pointer(format!("/secrets/{token}"))
-                    .evidence(Evidence::log("log", &format!("line {token}")))
-                    .command(format!("remedy {token}"), ["echo", &token])
-                    .doc(format!("doc {token}"), format!("https://example.com/{token}")),
-            );
-            panic!("panic {token}")
+            tell(&cx).await;
+            Ok(())
         }
-        Behaviour::LeaveDaemon => {
-            let pid_file = settings.pid_file.clone().unwrap_or_default();
-            let program = cx.program("sh")?;
-            let left =
-                Command::new(program.path()).args(["-c", "echo $$ > \"$0\"; exec sleep 1000", &pid_file]).spawn();
-            match left {
-                Ok(_child) => Ok(()),
-                Err(error) => Err(cx.finding("no-daemon", Cause::Undetermined, error.to_string()).into()),
-            }
+        Behaviour::TellAndPanic => {
+            tell(&cx).await;
+            panic!("panic {}", token(&cx))
+        }
+        Behaviour::TellAndSkip => Err(Stop::not_applicable(format!("skip {}", token(&cx)))),
+        Behaviour::LeaveDaemon => leave(&cx, false).await,
+        Behaviour::LeaveDetachedDaemon => leave(&cx, true).await,
+        Behaviour::LeaveDaemonAndAbort => {
+            leave(&cx, true).await?;
+            std::process::abort()
         }
     }
+}
+
+fn token(cx: &Cx<Misbehaving>) -> String {
+    cx.secrets().token.as_ref().map(Secret::expose).unwrap_or_default().to_owned()
+}
+
+/// Shows the secret through every channel that a check has.
+async fn tell(cx: &Cx<Misbehaving>) {
+    let token = token(cx);
+    println!("stdout {token}");
+    eprintln!("stderr {token}");
+    cx.progress(format!("progress {token}"));
+    let _: Result<(), ()> = cx.phase(&format!("phase {token}"), async { Ok(()) }).await;
+    cx.expires(format!("expires {token}"), lineman_sdk::Timestamp::MAX);
+    cx.requirement(&format!("requirement {token}"), Status::Unknown);
+    cx.not_proved(format!("what {token}"), format!("why {token}"), Some(&token));
+    cx.report(
+        cx.finding("told", Cause::Undetermined, format!("message {token}"))
+            .detail(format!("detail {token}"))
+            .subject("token", &token)
+            .pointer(format!("/secrets/{token}"))
+            .evidence(Evidence::log("log", &format!("line {token}")))
+            .command(format!("remedy {token}"), ["echo", &token])
+            .doc(format!("doc {token}"), format!("https://example.com/{token}")),
+    );
+}
+
+/// Leaves a process behind, and waits until it has written its id.
+async fn leave(cx: &Cx<Misbehaving>, detached: bool) -> Outcome {
+    let pid_file = cx.settings().pid_file.clone().unwrap_or_default();
+    let program = cx.program("sh")?;
+    let mut command = Command::new(program.path());
+    command.args(["-c", "echo $$ >> \"$0\"; exec sleep 1000", &pid_file]);
+    if detached {
+        // SAFETY: nothing but a system call is made between fork and exec.
+        unsafe { command.pre_exec(|| Ok(rustix::process::setsid().map(drop)?)) };
+    }
+    if let Err(error) = command.spawn() {
+        return Err(cx.finding("no-daemon", Cause::Undetermined, error.to_string()).into());
+    }
+    while std::fs::read(&pid_file).unwrap_or_default().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(())
 }
 
 #[expect(unconditional_recursion, reason = "it is meant to overflow the stack")]
 fn deeper(n: u64) -> u64 {
     let frame = std::hint::black_box([n; 64]);
-    deeper(n + frame[1]) + frame[63]
+    deeper(n.wrapping_add(frame[1])).wrapping_add(frame[63])
 }
 
 lineman_sdk::export!(Misbehaving);

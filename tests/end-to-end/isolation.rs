@@ -1,0 +1,572 @@
+//! What misbehaves pays alone.
+//!
+//! Each row makes one integration misbehave while others of the same plugin are in flight in the
+//! same worker, and says what becomes of it; the others must pass. Then libraries that cannot be
+//! loaded, beside a plugin that can; and what must not be there when a run is over: processes,
+//! files, and any trace of a plugin that nobody asked for.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use lineman_model::{CheckReport, IntegrationReport, Report, Status};
+use lineman_tests::{Outcome, Site, clean_command, profile_dir};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+/// A place to run Lineman in, with plugins of its own and its own directory for temporary files.
+pub(crate) struct Bench {
+    directory: tempfile::TempDir,
+}
+
+impl Bench {
+    /// With these misbehaving plugins installed: `checks` is called `misbehaving`, `raw` is `raw`.
+    pub(crate) fn with(libraries: &[&str]) -> Result<Bench> {
+        let bench = Bench { directory: tempfile::tempdir()? };
+        fs::create_dir(bench.temporary())?;
+        for library in libraries {
+            let packed = bench.pack(&library_of(library), &bench.plugin(library))?;
+            ensure!(packed.exit == 0, "{library} cannot be packed: {}", packed.stderr);
+        }
+        Ok(bench)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub(crate) fn temporary(&self) -> PathBuf {
+        self.path().join("tmp")
+    }
+
+    pub(crate) fn plugin(&self, library: &str) -> PathBuf {
+        self.path().join("plugins").join(library)
+    }
+
+    pub(crate) fn pack(&self, library: &Path, out: &Path) -> Result<Outcome> {
+        Outcome::of(self.command().args(["plugin", "pack"]).arg(library).arg("--out").arg(out))
+    }
+
+    /// Lineman, in this place.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = clean_command(Site::get().expect("Lineman can be built").program());
+        command.current_dir(self.path()).env("HOME", self.path()).env("TMPDIR", self.temporary()).stdin(Stdio::null());
+        command
+    }
+
+    /// `lineman check` of a configuration.
+    pub(crate) fn checking(&self, configuration: &str) -> Result<Command> {
+        fs::write(self.path().join("lineman.toml"), configuration)?;
+        let mut command = self.command();
+        command.args(["check", "--format", "json", "--plugin-dir"]).arg(self.path().join("plugins"));
+        Ok(command)
+    }
+
+    pub(crate) fn check(&self, configuration: &str) -> Result<(Outcome, Report)> {
+        let outcome = Outcome::of(&mut self.checking(configuration)?)?;
+        let report = outcome.report()?;
+        Ok((outcome, report))
+    }
+}
+
+fn library_of(name: &str) -> PathBuf {
+    profile_dir().join(format!("liblineman_misbehaving_{}.so", name.replace('-', "_")))
+}
+
+/// A configuration of integrations: name, provider, behaviour.
+fn configuration(integrations: &[(&str, &str, &str)]) -> String {
+    let mut providers: Vec<_> = integrations.iter().map(|(_, provider, _)| format!("{provider:?}")).collect();
+    providers.sort();
+    providers.dedup();
+    let mut text = format!("version = 1\n[plugins]\nenable = [{}]\n", providers.join(", "));
+    for (name, provider, behaviour) in integrations {
+        text += &format!(
+            "[integration.{name}]\nprovider = {provider:?}\n[integration.{name}.settings]\nbehaviour = {behaviour:?}\n"
+        );
+    }
+    text
+}
+
+fn integration<'a>(report: &'a Report, name: &str) -> Result<&'a IntegrationReport> {
+    report.integrations.iter().find(|it| it.name == name).with_context(|| format!("{name} is not in the report"))
+}
+
+/// The check that tells: the first that did not pass, else the last.
+fn telling(integration: &IntegrationReport) -> Result<&CheckReport> {
+    let bad = integration.checks.iter().find(|check| !matches!(check.status, Status::Pass));
+    bad.or(integration.checks.last()).context("no check")
+}
+
+/// `error plugin.crashed lineman/plugin-crashed`, or `pass`.
+fn fate(integration: &IntegrationReport) -> Result<String> {
+    let check = telling(integration)?;
+    let chief = check.findings.iter().find(|finding| finding.code.starts_with("lineman/")).or(check.findings.first());
+    Ok(match chief {
+        Some(finding) => format!("{} {} {}", check.status, finding.cause, finding.code),
+        None => check.status.to_string(),
+    })
+}
+
+/// What becomes of an integration that misbehaves, and what the report says of it somewhere. The
+/// neighbours are in flight in the same worker, and pass.
+struct Row {
+    behaviour: &'static str,
+    fate: &'static str,
+    says: &'static str,
+    exit: i32,
+}
+
+const CRASHED: &str = "error plugin.crashed lineman/plugin-crashed";
+const BAD_OUTPUT: &str = "error plugin.bad-output lineman/plugin-bad-output";
+const TIMED_OUT: &str = "error plugin.timed-out lineman/plugin-timed-out";
+
+const fn error(behaviour: &'static str, fate: &'static str, says: &'static str) -> Row {
+    Row { behaviour, fate, says, exit: 4 }
+}
+
+const fn pass(behaviour: &'static str) -> Row {
+    Row { behaviour, fate: "pass", says: "", exit: 0 }
+}
+
+fn suffer(plugin: (&str, &str), neighbours: &str, more: &[&str], rows: &[Row]) -> Result<()> {
+    let (library, provider) = plugin;
+    let bench = Bench::with(&[library])?;
+    let mut complaints = Vec::new();
+    for row in rows {
+        let names: Vec<String> = (1..=4).map(|number| format!("neighbour-{number}")).collect();
+        let mut integrations = vec![("bad", provider, row.behaviour)];
+        integrations.extend(names.iter().map(|name| (name.as_str(), provider, neighbours)));
+        let outcome = Outcome::of(bench.checking(&configuration(&integrations))?.args(more))?;
+        let report = outcome.report()?;
+        let bad = integration(&report, "bad")?;
+        let seen = fate(bad)?;
+        let mut complain = |text: String| complaints.push(format!("{}: {text}", row.behaviour));
+        if seen != row.fate {
+            complain(format!("{seen}, expected {}", row.fate));
+        }
+        if !outcome.stdout.contains(row.says) {
+            complain(format!("the report does not say `{}`: {:?}", row.says, telling(bad)?));
+        }
+        if outcome.exit != row.exit {
+            complain(format!("exit code {}, expected {}", outcome.exit, row.exit));
+        }
+        for name in &names {
+            let neighbour = integration(&report, name)?;
+            if neighbour.verdict != Status::Pass {
+                complain(format!("{name} is {}: {}", neighbour.verdict, fate(neighbour)?));
+            }
+        }
+        if let Some(left) = fs::read_dir(bench.temporary())?.next() {
+            let left = fs::read_dir(left?.path())?.next();
+            if left.is_some() {
+                complain("files are left".to_owned());
+            }
+        }
+    }
+    ensure!(complaints.is_empty(), "{}", complaints.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn a_check_that_misbehaves_costs_itself_and_nothing_else() -> Result<()> {
+    suffer(
+        ("checks", "misbehaving"),
+        "well-in-a-while",
+        &[],
+        &[
+            pass("well"),
+            pass("print"),
+            error("panic", "error plugin.crashed lineman/plugin-crashed", "this check panics"),
+            error("abort", CRASHED, "signal 6 (SIGABRT)"),
+            error("exit-zero", CRASHED, "exit status 0"),
+            error("segfault", CRASHED, "signal 11 (SIGSEGV)"),
+            error("stack-overflow", CRASHED, "signal 11 (SIGSEGV)"),
+            error("eat-memory", CRASHED, "memory allocation of"),
+            error("flood-findings", BAD_OUTPUT, "more than 100 findings"),
+            error("huge-finding", BAD_OUTPUT, "an event of"),
+        ],
+    )
+}
+
+#[test]
+fn a_check_that_hangs_is_cut_off_and_costs_nothing_else() -> Result<()> {
+    // The neighbours are late enough to be in flight when the worker is ended.
+    suffer(
+        ("checks", "misbehaving"),
+        "well-late",
+        &["--timeout", "3s"],
+        &[
+            error("hang", TIMED_OUT, "did not answer misbehaving/act in time"),
+            // The SDK gives these up in time, so that nobody is to blame for what was not seen.
+            Row {
+                behaviour: "wait-for-ever",
+                fate: "unknown undetermined misbehaving/timed-out",
+                says: "did not end in time",
+                exit: 3,
+            },
+            Row {
+                behaviour: "flood-progress",
+                fate: "unknown undetermined misbehaving/timed-out",
+                says: "did not end in time",
+                exit: 3,
+            },
+        ],
+    )
+}
+
+#[test]
+fn a_plugin_that_breaks_the_protocol_costs_itself_and_nothing_else() -> Result<()> {
+    suffer(
+        ("raw", "raw"),
+        "well-in-a-while",
+        &[],
+        &[
+            pass("well"),
+            pass("two-results"),
+            pass("result-and-then-a-finding"),
+            pass("unknown-kinds"),
+            error("garbage", BAD_OUTPUT, "an event that is no JSON"),
+            error("garbage-result", BAD_OUTPUT, "an event that is no JSON"),
+            error("not-a-finding", BAD_OUTPUT, "an event that is not what it should be"),
+            error("not-a-result", BAD_OUTPUT, "an event that is not what it should be"),
+            error("too-large", BAD_OUTPUT, "an event of"),
+            error("error-with-a-cause-of-others", BAD_OUTPUT, "it is not mine to say"),
+            error("skip-that-is-not-its-own", "error plugin.bad-output lineman/bad-skip", "not a plugin's to say"),
+            error("refuse-1", BAD_OUTPUT, "refused the call with code 1"),
+            error("refuse-2", BAD_OUTPUT, "refused the call with code 2"),
+            error("refuse-3", BAD_OUTPUT, "refused the call with code 3"),
+            error("refuse-4", BAD_OUTPUT, "refused the call with code 4"),
+            error("refuse-99", BAD_OUTPUT, "refused the call with code 99"),
+            error("panic-through-the-door", CRASHED, "signal 6 (SIGABRT)"),
+        ],
+    )
+}
+
+#[test]
+fn a_plugin_that_never_answers_costs_itself_and_nothing_else() -> Result<()> {
+    suffer(
+        ("raw", "raw"),
+        "well-in-a-while",
+        &["--timeout", "2s"],
+        &[
+            error("no-result", TIMED_OUT, "did not answer raw/act in time"),
+            error("result-for-the-wrong-call", TIMED_OUT, "did not answer raw/act in time"),
+            error("hold-the-door", TIMED_OUT, "did not answer raw/act in time"),
+        ],
+    )
+}
+
+/// Turns an installed plugin into one that cannot be loaded; what is given is its directory.
+type Damage = fn(&Path) -> Result<()>;
+
+/// Puts another library into the place of a plugin's; the manifest names it.
+fn swap(directory: &Path, library: &[u8]) -> Result<()> {
+    let file = library_file(directory)?;
+    let old = sha256(&file)?;
+    fs::write(&file, library)?;
+    let manifest = fs::read_to_string(directory.join("plugin.toml"))?;
+    fs::write(directory.join("plugin.toml"), manifest.replace(&old, &sha256(&file)?))?;
+    Ok(())
+}
+
+fn library_file(directory: &Path) -> Result<PathBuf> {
+    let found = fs::read_dir(directory)?.flatten().find(|entry| entry.path().extension().is_some_and(|it| it == "so"));
+    Ok(found.context("no library")?.path())
+}
+
+fn sha256(file: &Path) -> Result<String> {
+    let summed = Outcome::of(clean_command("sha256sum").arg(file))?;
+    Ok(summed.stdout.split_whitespace().next().context("no sum")?.to_owned())
+}
+
+/// A plugin that cannot be loaded is one line with a stable code; another plugin stands.
+#[test]
+fn a_library_that_cannot_be_loaded_is_one_line_with_a_stable_code() -> Result<()> {
+    let rows: &[(&str, &str, &str, Damage)] = &[
+        (
+            "exits-on-load",
+            "error plugin.crashed lineman/plugin-crashed",
+            "ended with exit status 0 while it loaded",
+            |it| swap(it, &fs::read(library_of("exits-on-load"))?),
+        ),
+        ("no-symbol", "error plugin.incompatible lineman/plugin-incompatible", "load error: no-symbol", |it| {
+            swap(it, &fs::read(library_of("no-symbol"))?)
+        }),
+        ("other-layout", "error plugin.incompatible lineman/plugin-incompatible", "load error: other-layout", |it| {
+            swap(it, &fs::read(library_of("other-layout"))?)
+        }),
+        ("other-version", "error plugin.incompatible lineman/plugin-incompatible", "load error: other-version", |it| {
+            swap(it, &fs::read(library_of("other-version"))?)
+        }),
+        ("not-a-library", "error plugin.incompatible lineman/plugin-incompatible", "load error: not-a-library", |it| {
+            swap(it, b"this is text")
+        }),
+        ("empty", "error plugin.incompatible lineman/plugin-incompatible", "load error: not-a-library", |it| {
+            swap(it, b"")
+        }),
+        // Mapped, not read: what is missing is noticed by a signal.
+        ("truncated", "error plugin.crashed lineman/plugin-crashed", "SIGBUS", |it| {
+            let whole = fs::read(library_file(it)?)?;
+            swap(it, &whole[..64 * 1024])
+        }),
+        ("changed", "error plugin.untrusted lineman/plugin-untrusted", "load error: hash-mismatch", |it| {
+            let file = library_file(it)?;
+            let mut bytes = fs::read(&file)?;
+            bytes.push(0);
+            Ok(fs::write(file, bytes)?)
+        }),
+        (
+            "no-description",
+            "error plugin.incompatible lineman/plugin-incompatible",
+            "load error: bad-description",
+            |it| rename(it, "no-json.so"),
+        ),
+        (
+            "other-description",
+            "error plugin.incompatible lineman/plugin-incompatible",
+            "load error: other-description",
+            |it| rename(it, "other-description.so"),
+        ),
+    ];
+    let mut complaints = Vec::new();
+    for (name, expected, says, damage) in rows {
+        let bench = Bench::with(&["checks", "raw"])?;
+        damage(&bench.plugin("raw"))?;
+        let integrations = [("broken", "raw", "well"), ("too", "raw", "well"), ("fine", "misbehaving", "well")];
+        let outcome = Outcome::of(&mut bench.checking(&configuration(&integrations))?)?;
+        let mut complain = |text: String| complaints.push(format!("{name}: {text}"));
+        let Ok(report) = outcome.report() else {
+            complain(format!("exit code {}, no report: {}", outcome.exit, outcome.stderr));
+            continue;
+        };
+        let broken = integration(&report, "broken")?;
+        if fate(broken)? != *expected {
+            complain(format!("{}, expected {expected}", fate(broken)?));
+        }
+        let Some(finding) = telling(broken)?.findings.first() else {
+            complain(format!("no finding: {:?}", telling(broken)?));
+            continue;
+        };
+        if finding.message.contains('\n') || finding.message.len() > 300 {
+            complain(format!("more than a line: {}", finding.message));
+        }
+        if !serde_json::to_string(finding)?.contains(says) {
+            complain(format!("does not say `{says}`: {finding:?}"));
+        }
+        if fate(integration(&report, "too")?)? != *expected {
+            complain("another integration of the plugin is told otherwise".to_owned());
+        }
+        if integration(&report, "fine")?.verdict != Status::Pass {
+            complain("the other plugin does not stand".to_owned());
+        }
+        if outcome.exit != 4 {
+            complain(format!("exit code {}", outcome.exit));
+        }
+    }
+    ensure!(complaints.is_empty(), "{}", complaints.join("\n"));
+    Ok(())
+}
+
+/// What is wrong on disk before anything starts is a refusal: nothing runs.
+#[test]
+fn an_installation_that_is_broken_or_open_to_others_is_refused() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let open = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o777));
+    let check = |damage: &dyn Fn(&Path) -> Result<()>, says: &str| -> Result<()> {
+        let bench = Bench::with(&["raw"])?;
+        damage(&bench.plugin("raw"))?;
+        let outcome = Outcome::of(&mut bench.checking(&configuration(&[("fine", "raw", "well")]))?)?;
+        ensure!(outcome.exit == 2 && outcome.stdout.is_empty(), "`{says}` was expected: {outcome:?}");
+        ensure!(outcome.stderr.contains(says), "`{says}` is not said: {}", outcome.stderr);
+        Ok(())
+    };
+    check(&|it| Ok(fs::remove_file(library_file(it)?)?), "plugin `raw`")?;
+    check(&|it| Ok(fs::write(it.join("description.json"), "{}")?), "is not the description that the manifest names")?;
+    check(&|it| Ok(open(it)?), "may be written by others (mode 0777)")?;
+    check(&|it| Ok(open(&library_file(it)?)?), "may be written by others (mode 0777)")?;
+    check(&|it| Ok(open(&it.join("plugin.toml"))?), "may be written by others (mode 0777)")
+}
+
+/// Gives a plugin's library another name.
+fn rename(directory: &Path, to: &str) -> Result<()> {
+    let file = library_file(directory)?;
+    let old = file.file_name().context("no name")?.to_string_lossy().into_owned();
+    fs::rename(&file, directory.join(to))?;
+    let manifest = fs::read_to_string(directory.join("plugin.toml"))?;
+    Ok(fs::write(directory.join("plugin.toml"), manifest.replace(&old, to))?)
+}
+
+#[test]
+fn packing_what_is_no_plugin_is_refused_in_one_line() -> Result<()> {
+    let bench = Bench::with(&[])?;
+    let check = |library: &str, says: &str| -> Result<()> {
+        let outcome = bench.pack(&library_of(library), &bench.plugin(library))?;
+        ensure!(outcome.exit == 2 && outcome.stderr.contains(says), "{library}: {outcome:?}");
+        ensure!(outcome.stderr.lines().count() == 1, "{library}: {}", outcome.stderr);
+        ensure!(!bench.plugin(library).exists(), "{library}: something was packed");
+        Ok(())
+    };
+    check("no-symbol", "(no-symbol)")?;
+    check("other-layout", "(other-layout)")?;
+    check("other-version", "(other-version)")?;
+    check("exits-on-load", "(died-on-load)")
+}
+
+/// What the configuration does not enable makes no difference, whatever it is; and what is enabled
+/// without being needed is not loaded.
+#[test]
+fn nothing_is_loaded_that_nobody_needs() -> Result<()> {
+    let bench = Bench::with(&["checks", "raw"])?;
+    let raw = bench.plugin("raw");
+    swap(&raw, &fs::read(library_of("exits-on-load"))?)?;
+    let mut mark = library_file(&raw)?.into_os_string();
+    mark.push(".loaded");
+    let mark = PathBuf::from(mark);
+    let alone = [("fine", "misbehaving", "well")];
+
+    let (outcome, _) = bench.check(&configuration(&alone).replace("enable = [", "enable = [\"raw\", "))?;
+    ensure!(outcome.exit == 0 && !mark.exists(), "enabled without need, it was loaded: {}", outcome.stdout);
+    for command in [&["list"][..], &["plan"], &["plugin", "list"], &["plugin", "info", "raw"], &["schema"]] {
+        let outcome = Outcome::of(bench.command().args(command).arg("--plugin-dir").arg(bench.path().join("plugins")))?;
+        ensure!(outcome.exit == 0 && !mark.exists(), "{command:?} loaded it, or failed: {}", outcome.stderr);
+    }
+
+    fs::write(raw.join("description.json"), [0xff, 0xfe])?;
+    let (outcome, _) = bench.check(&configuration(&alone))?;
+    ensure!(outcome.exit == 0 && !mark.exists(), "its description was read: {}", outcome.stdout);
+    fs::write(raw.join("plugin.toml"), "no manifest = ")?;
+    let (outcome, _) = bench.check(&configuration(&alone))?;
+    ensure!(outcome.exit == 0 && outcome.stderr.is_empty(), "its manifest mattered: {}", outcome.stderr);
+
+    // The mark is made by what loads it.
+    let bench = Bench::with(&["checks", "raw"])?;
+    let raw = bench.plugin("raw");
+    swap(&raw, &fs::read(library_of("exits-on-load"))?)?;
+    let (outcome, _) = bench.check(&configuration(&[("broken", "raw", "well"), ("fine", "misbehaving", "well")]))?;
+    let mut mark = library_file(&raw)?.into_os_string();
+    mark.push(".loaded");
+    ensure!(outcome.exit == 4 && Path::new(&mark).exists(), "needed, it was not loaded: {}", outcome.stdout);
+    Ok(())
+}
+
+#[test]
+fn a_plugin_that_crashes_alone_three_times_is_set_aside() -> Result<()> {
+    let bench = Bench::with(&["checks"])?;
+    let names: Vec<String> = (1..=6).map(|number| format!("crash-{number}")).collect();
+    let integrations: Vec<_> = names.iter().map(|name| (name.as_str(), "misbehaving", "abort")).collect();
+    // One at a time, so that who comes first is known.
+    let outcome = Outcome::of(bench.checking(&configuration(&integrations))?.args(["--jobs", "1"]))?;
+    let mut fates: BTreeMap<String, usize> = BTreeMap::new();
+    for integration in &outcome.report()?.integrations {
+        *fates.entry(fate(integration)?).or_default() += 1;
+    }
+    let aside = "error plugin.crashed lineman/plugin-set-aside".to_owned();
+    assert_eq!(fates, BTreeMap::from([(CRASHED.to_owned(), 3), (aside, 3)]));
+    // Nothing is remembered against it.
+    let (outcome, _) = bench.check(&configuration(&[("fine", "misbehaving", "well")]))?;
+    assert_eq!(outcome.exit, 0);
+    Ok(())
+}
+
+fn pids(file: &Path) -> Result<Vec<Pid>> {
+    let text = fs::read_to_string(file)?;
+    let pid = |line: &str| Pid::from_raw(line.parse().ok()?);
+    text.lines().map(|line| pid(line).with_context(|| format!("`{line}` is no process"))).collect()
+}
+
+/// Whether a process is there and is not merely waiting to be waited for.
+fn lives(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).unwrap_or_default();
+    let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+    test_kill_process(pid).is_ok() && !matches!(state, None | Some('Z' | 'X'))
+}
+
+#[test]
+fn what_a_plugin_starts_is_gone_when_the_run_is_over() -> Result<()> {
+    for (behaviour, exit) in [("leave-daemon", 0), ("leave-detached-daemon", 0), ("leave-daemon-and-abort", 4)] {
+        let bench = Bench::with(&["checks"])?;
+        let file = bench.path().join("pids");
+        let settings = format!("pid_file = {:?}\n", file.display().to_string());
+        let (outcome, _) = bench.check(&(configuration(&[("leaves", "misbehaving", behaviour)]) + &settings))?;
+        assert_eq!(outcome.exit, exit, "{behaviour}: {}", outcome.stdout);
+        let left = pids(&file)?;
+        ensure!(!left.is_empty(), "{behaviour} started nothing");
+        for pid in left {
+            ensure!(!lives(pid), "{behaviour}: {} lives on", pid.as_raw_pid());
+        }
+    }
+    Ok(())
+}
+
+/// A run that hangs, in a process group of its own, as a shell would start it.
+fn hanging(bench: &Bench) -> Result<Child> {
+    let file = bench.path().join("pids");
+    let settings = format!("pid_file = {:?}\n", file.display().to_string());
+    // The daemon tells that the worker has come so far; the other never ends.
+    let integrations =
+        [("done", "misbehaving", "well"), ("stays", "misbehaving", "hang"), ("leaves", "misbehaving", "leave-daemon")];
+    let mut command = bench.checking(&(configuration(&integrations) + &settings))?;
+    let child = command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    while fs::read(&file).unwrap_or_default().is_empty() {
+        std::thread::yield_now();
+    }
+    Ok(child)
+}
+
+pub(crate) fn children(of: u32) -> Vec<Pid> {
+    let threads = fs::read_dir(format!("/proc/{of}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let parse =
+        |list: String| list.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect::<Vec<_>>();
+    lists.flat_map(parse).collect()
+}
+
+/// Waits until a process is gone; the test's own deadline is the harness's.
+fn wait_for_the_end(pid: Pid) {
+    while lives(pid) {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn an_interrupted_run_still_reports() -> Result<()> {
+    let bench = Bench::with(&["checks"])?;
+    let child = hanging(&bench)?;
+    let workers = children(child.id());
+    ensure!(!workers.is_empty(), "there is no worker");
+    kill_process(Pid::from_child(&child), Signal::INT)?;
+    let output = child.wait_with_output()?;
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Report = serde_json::from_slice(&output.stdout)?;
+    assert!(!report.run.complete);
+    assert_eq!(integration(&report, "done")?.verdict, Status::Pass);
+    assert_eq!(telling(integration(&report, "stays")?)?.status, Status::Skip);
+    for pid in workers.into_iter().chain(pids(&bench.path().join("pids"))?) {
+        ensure!(!lives(pid), "{} lives on", pid.as_raw_pid());
+    }
+    Ok(())
+}
+
+#[test]
+fn a_killed_run_leaves_no_worker_and_its_files_are_swept_by_the_next() -> Result<()> {
+    let bench = Bench::with(&["checks"])?;
+    let mut child = hanging(&bench)?;
+    let workers = children(child.id());
+    ensure!(!workers.is_empty(), "there is no worker");
+    kill_process(Pid::from_child(&child), Signal::KILL)?;
+    assert_eq!(child.wait()?.signal(), Some(Signal::KILL.as_raw()));
+    workers.into_iter().for_each(wait_for_the_end);
+    let home = fs::read_dir(bench.temporary())?.flatten().next().context("no directory of runs")?.path();
+    let runs = || fs::read_dir(&home).map(|entries| entries.count());
+    assert_eq!(runs()?, 1, "the killed run could not clean up");
+    for pid in pids(&bench.path().join("pids"))? {
+        // Nobody is left to end what a plugin started.
+        kill_process(pid, Signal::KILL)?;
+    }
+    let (outcome, _) = bench.check(&configuration(&[("fine", "misbehaving", "well")]))?;
+    assert_eq!((outcome.exit, runs()?), (0, 0), "the next run sweeps");
+    Ok(())
+}
