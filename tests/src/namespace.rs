@@ -80,7 +80,7 @@ impl Namespace {
     /// The same command, run inside.
     pub fn enter(&self, command: &Command) -> Command {
         let target = format!("--target={}", self.holder.id());
-        let mut words = vec!["nsenter", &target, "--mount", "--net"];
+        let mut words = vec!["nsenter", &target, "--mount", "--net", "--root"];
         if self.own_user {
             words.extend(["--user", "--preserve-credentials"]);
         }
