@@ -42,7 +42,6 @@ pub const COMPONENTS: &[Component] = &[
     apt("fcgiwrap", &["fcgiwrap"], &["fcgiwrap", "-h"]),
     apt("squid", &["squid"], &["squid", "-v"]),
     apt("tinyproxy", &["tinyproxy"], &["tinyproxy", "-v"]),
-    apt("dnsmasq", &["dnsmasq-base"], &["dnsmasq", "--version"]),
     apt("unbound", &["unbound"], &["unbound", "-V"]),
     apt("ip", &["iproute2"], &["ip", "-V"]),
     apt("faketime", &["faketime"], &["faketime", "--version"]),

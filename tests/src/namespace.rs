@@ -24,7 +24,7 @@ pub struct Namespace {
 /// Who answers name queries in a [`Namespace`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resolver {
-    /// An unbound, and behind it a dnsmasq that refuses everything.
+    /// An unbound, and behind it a second one that refuses everything.
     Unbound,
     /// Nobody: the resolver's port is closed.
     Absent,
@@ -58,29 +58,21 @@ impl Namespace {
     }
 
     fn answer_names(&mut self, directory: &Path) -> Result<()> {
-        let mut refuser = clean_command("dnsmasq");
-        refuser.args([
-            "--keep-in-foreground",
-            "--conf-file=/dev/null",
-            "--log-facility=-",
-            "--user=root",
-            "--pid-file",
-        ]);
-        refuser.args(["--listen-address=127.0.0.1", "--bind-interfaces", "--port=5353", "--no-resolv", "--no-hosts"]);
-        let refuser = Server::start_in(Some(self), "dnsmasq", directory, refuser, &[Listen::Udp(5353)])?;
-        let config = directory.join("unbound.conf");
-        fs::write(&config, UNBOUND)?;
-        let mut unbound = clean_command("unbound");
-        unbound.args(["-d", "-p", "-c"]).arg(config);
-        let unbound = Server::start_in(Some(self), "unbound", directory, unbound, &[Listen::Udp(53), Listen::Tcp(53)])?;
-        self.servers.extend([refuser, unbound]);
+        for (name, port, config) in [("refuser", 5353, REFUSER), ("resolver", 53, RESOLVER)] {
+            let file = directory.join(format!("{name}.conf"));
+            fs::write(&file, UNBOUND.replace("@port@", &port.to_string()).replace("@server@", config))?;
+            let mut unbound = clean_command("unbound");
+            unbound.args(["-d", "-p", "-c"]).arg(file);
+            let listen = [Listen::Udp(port), Listen::Tcp(port)];
+            self.servers.push(Server::start_in(Some(self), name, directory, unbound, &listen)?);
+        }
         Ok(())
     }
 
     /// The same command, run inside.
     pub fn enter(&self, command: &Command) -> Command {
         let target = format!("--target={}", self.holder.id());
-        let mut words = vec!["nsenter", &target, "--mount", "--net"];
+        let mut words = vec!["nsenter", &target, "--mount", "--net", "--root"];
         if self.own_user {
             words.extend(["--user", "--preserve-credentials"]);
         }
@@ -124,15 +116,22 @@ exec cat";
 
 const UNBOUND: &str = r#"server:
     interface: 127.0.0.1
-    port: 53
-    access-control: 127.0.0.0/8 allow
+    port: @port@
     username: ""
     chroot: ""
     pidfile: ""
     directory: "/"
     use-syslog: no
-    do-not-query-localhost: no
     module-config: "iterator"
+@server@
+remote-control:
+    control-enable: no
+"#;
+
+const REFUSER: &str = "    access-control: 127.0.0.0/8 refuse";
+
+const RESOLVER: &str = r#"    access-control: 127.0.0.0/8 allow
+    do-not-query-localhost: no
     local-zone: "lab." static
     local-data: "git.lab. A 127.0.0.1"
     local-data: "aws.lab. A 127.0.0.1"
@@ -147,10 +146,7 @@ const UNBOUND: &str = r#"server:
     local-zone: "silent.lab." always_deny
 forward-zone:
     name: "servfail.example."
-    forward-addr: 127.0.0.1@5353
-remote-control:
-    control-enable: no
-"#;
+    forward-addr: 127.0.0.1@5353"#;
 
 #[cfg(test)]
 mod tests {
@@ -159,7 +155,7 @@ mod tests {
 
     #[test]
     fn names_and_routes_fail_as_planted() {
-        if !require("namespace", &["namespaces", "ip", "unbound", "dnsmasq"]) {
+        if !require("namespace", &["namespaces", "ip", "unbound"]) {
             return;
         }
         let directory = tempfile::tempdir().unwrap();

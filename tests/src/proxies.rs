@@ -39,7 +39,8 @@ impl Proxies {
             SQUID.replace("@port@", &port.to_string()).replace("@directory@", &directory.to_string_lossy()),
         )?;
         let mut command = clean_command("squid");
-        command.args(["-N", "-d", "1", "-f"]).arg(&config);
+        // Named for its port: squids of one name share their memory.
+        command.args(["-N", "-n", &format!("lineman{port}"), "-d", "1", "-f"]).arg(&config);
         servers.push(("denies", port, Server::start("denies", directory, command, &[Listen::Tcp(port)])?));
         Ok(Proxies { servers })
     }
@@ -62,7 +63,7 @@ icp_port 0
 pinger_enable off
 pid_filename none
 cache deny all
-cache_log stdio:/dev/stderr
+cache_log /dev/null
 access_log none
 coredump_dir @directory@
 shutdown_lifetime 0 seconds
