@@ -114,7 +114,6 @@ struct Plugin {
     /// Why it cannot be loaded: found out once, said for every check.
     unusable: OnceLock<Finding>,
     crashes: AtomicUsize,
-    launches: AtomicUsize,
 }
 
 struct Session {
@@ -165,7 +164,6 @@ impl Host {
             shared: tokio::sync::Mutex::default(),
             unusable: OnceLock::new(),
             crashes: AtomicUsize::new(0),
-            launches: AtomicUsize::new(0),
             spec,
         };
         lock(&self.plugins).insert(plugin.spec.installed.id().to_owned(), Arc::new(plugin));
@@ -301,11 +299,6 @@ impl Host {
         let _ = std::fs::remove_dir_all(&session.directory);
     }
 
-    /// How many workers were started for a plugin.
-    pub fn launches(&self, plugin: &str) -> usize {
-        lock(&self.plugins).get(plugin).map_or(0, |plugin| plugin.launches.load(Ordering::Relaxed))
-    }
-
     /// Ends every worker at once, and what the plugins started.
     pub async fn abandon(&self) {
         let plugins: Vec<Arc<Plugin>> = lock(&self.plugins).values().cloned().collect();
@@ -404,7 +397,6 @@ impl Host {
     }
 
     async fn load(&self, plugin: &Plugin) -> Result<Worker, LaunchError> {
-        plugin.launches.fetch_add(1, Ordering::Relaxed);
         let installed = &plugin.spec.installed;
         let (library, sha256) = match (installed.library(), installed.manifest.library(&installed.directory)) {
             (Ok(library), Ok(file)) => (library, file.sha256.clone()),
