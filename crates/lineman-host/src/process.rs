@@ -114,7 +114,7 @@ impl Worker {
         };
         let mut command = Command::new(&launch.executable);
         command
-            .args(args.to_args())
+            .args(args.to_args()?)
             .env_clear()
             .envs(launch.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(&launch.directory)

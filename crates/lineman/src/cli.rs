@@ -1,5 +1,7 @@
 //! The command line: what can be said, and which exit code an answer becomes.
 
+mod plugin;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +10,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lineman_model::Level;
 use lineman_report::Format;
+
+pub(crate) use plugin::PluginCommand;
 
 use crate::commands;
 use crate::terminal::Colour;
@@ -217,36 +221,6 @@ pub(crate) struct ListArgs {
     /// How to print the list
     #[arg(long, value_name = "FORMAT", default_value = "human")]
     pub(crate) format: HumanOrJson,
-}
-
-#[derive(Clone, Debug, Subcommand)]
-pub(crate) enum PluginCommand {
-    /// List the installed plugins
-    List {
-        /// How to print the list
-        #[arg(long, value_name = "FORMAT", default_value = "human")]
-        format: HumanOrJson,
-    },
-    /// Show a plugin's checks, settings, secrets, hosts and the permissions each check needs
-    Info {
-        /// The plugin's id
-        id: String,
-        /// How to print it
-        #[arg(long, value_name = "FORMAT", default_value = "human")]
-        format: HumanOrJson,
-    },
-    /// Make the directory to ship: library, description and manifest
-    #[command(after_help = "Example:\n  lineman plugin pack target/release/libacme.so --out dist/acme")]
-    Pack {
-        /// The plugin's library
-        library: PathBuf,
-        /// Where to write it
-        #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-        /// The licence of the plugin, as an SPDX expression
-        #[arg(long, value_name = "SPDX", default_value = "")]
-        licence: String,
-    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

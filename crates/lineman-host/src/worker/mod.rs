@@ -4,14 +4,16 @@
 mod confine;
 mod outbox;
 
+use std::ffi::OsString;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use lineman_abi::{HostV1, PluginRootRef, RStr};
 use lineman_model::protocol::{FromWorker, ToWorker, submit};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
@@ -21,9 +23,10 @@ use crate::frame;
 pub const WORKER_ARGUMENT: &str = "__worker";
 
 /// What a worker is told on its command line. None of it is secret.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct WorkerArgs {
     /// The library to load.
+    #[serde(skip)]
     pub(crate) library: PathBuf,
     /// What its bytes must hash to; empty to accept any, as for describing it.
     pub(crate) sha256: String,
@@ -34,21 +37,15 @@ pub(crate) struct WorkerArgs {
 }
 
 impl WorkerArgs {
-    pub(crate) fn to_args(&self) -> Vec<std::ffi::OsString> {
-        vec![
-            WORKER_ARGUMENT.into(),
-            self.library.clone().into_os_string(),
-            self.sha256.clone().into(),
-            self.memory.to_string().into(),
-            self.parent.to_string().into(),
-        ]
+    /// The library comes first, so that `ps` shows which plugin a worker serves.
+    pub(crate) fn to_args(&self) -> io::Result<Vec<OsString>> {
+        Ok(vec![WORKER_ARGUMENT.into(), self.library.clone().into(), serde_json::to_string(self)?.into()])
     }
 
     fn from_env() -> Option<WorkerArgs> {
         let mut args = std::env::args_os().skip(2);
         let library = args.next()?.into();
-        let mut text = || args.next()?.into_string().ok();
-        Some(WorkerArgs { library, sha256: text()?, memory: text()?.parse().ok()?, parent: text()?.parse().ok()? })
+        Some(WorkerArgs { library, ..serde_json::from_str(args.next()?.to_str()?).ok()? })
     }
 }
 

@@ -1,67 +1,14 @@
-//! `lineman plugin list|info|pack`.
-
-use std::path::Path;
-
-use lineman_host::{Host, HostOptions, Installed};
+use lineman_host::Installed;
 use lineman_model::Description;
 use lineman_report::{Style, table, wrap};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use crate::cli::{Common, HumanOrJson, PluginCommand};
+use crate::cli::{Common, HumanOrJson};
 use crate::failure::{Done, Failure};
 use crate::setup::Plugins;
 use crate::terminal;
 
-pub(crate) fn run(common: &Common, command: &PluginCommand) -> Done {
-    match command {
-        PluginCommand::List { format } => list(common, *format),
-        PluginCommand::Info { id, format } => info(common, id, *format),
-        PluginCommand::Pack { library, out, licence } => pack(library, out, licence, common),
-    }
-}
-
-fn list(common: &Common, format: HumanOrJson) -> Done {
-    let plugins = Plugins::find(common);
-    let enabled = if common.config.exists() { lineman_config::enabled(&common.config)? } else { Vec::new() };
-    let state = |installed: &Installed| match installed.description() {
-        Err(error) => format!("unusable: {error}"),
-        Ok(_) if enabled.iter().any(|id| id == installed.id()) => "enabled".to_owned(),
-        Ok(_) => "not enabled".to_owned(),
-    };
-    let installed = plugins.found.plugins.values();
-    let problems: Vec<String> = plugins.found.problems.iter().map(ToString::to_string).collect();
-    let text = match format {
-        HumanOrJson::Json => {
-            let rows: Vec<Value> = installed
-                .map(|it| {
-                    let plugin = it.plugin_ref();
-                    json!({ "id": plugin.id, "version": plugin.version, "sha256": plugin.sha256, "state": state(it), "directory": it.directory })
-                })
-                .collect();
-            format!("{:#}\n", json!({ "plugins": rows, "problems": problems }))
-        }
-        HumanOrJson::Human => {
-            let style = terminal::style(common);
-            let rows: Vec<Vec<String>> = installed
-                .map(|it| {
-                    vec![it.id().to_owned(), it.manifest.version.clone(), state(it), it.directory.display().to_string()]
-                })
-                .collect();
-            let mut text = match rows.is_empty() {
-                true => wrap("No plugin is installed where Lineman looks (see --plugin-dir).", 0, &style),
-                false => table(&["id", "version", "state", "directory"], &rows, 0, &style),
-            };
-            for problem in problems {
-                text += &wrap(&format!("! {problem}"), 0, &style);
-            }
-            text
-        }
-    };
-    terminal::print(text.as_bytes())?;
-    Ok(0)
-}
-
-fn info(common: &Common, id: &str, format: HumanOrJson) -> Done {
+pub(super) fn run(common: &Common, id: &str, format: HumanOrJson) -> Done {
     let plugins = Plugins::find(common);
     let Some(installed) = plugins.installed(id) else {
         return Err(Failure::refused(format_args!("no plugin is called `{id}`; see `lineman plugin list`")));
@@ -134,16 +81,4 @@ fn properties(schema: &Map<String, Value>, style: &Style) -> String {
         })
         .collect();
     table(&[], &rows, 2, style)
-}
-
-fn pack(library: &Path, out: &Path, licence: &str, common: &Common) -> Done {
-    let library =
-        library.canonicalize().map_err(|error| Failure::refused(format_args!("{}: {error}", library.display())))?;
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Internal(error.to_string()))?;
-    let manifest = runtime
-        .block_on(async { Host::start(HostOptions::new(String::new()))?.pack(&library, licence, out).await })
-        .map_err(Failure::refused)?;
-    let said = format!("Packed {} {} into {}.", manifest.id, manifest.version, out.display());
-    terminal::print(wrap(&said, 0, &terminal::style(common)).as_bytes())?;
-    Ok(0)
 }

@@ -1,0 +1,16 @@
+//! `lineman plugin …`, a file for each.
+
+mod info;
+mod list;
+mod pack;
+
+use crate::cli::{Common, PluginCommand};
+use crate::failure::Done;
+
+pub(crate) fn run(common: &Common, command: &PluginCommand) -> Done {
+    match command {
+        PluginCommand::List { format } => list::run(common, *format),
+        PluginCommand::Info { id, format } => info::run(common, id, *format),
+        PluginCommand::Pack { library, out, licence } => pack::run(library, out, licence, common),
+    }
+}
