@@ -90,6 +90,7 @@
 mod answer;
 mod channel;
 mod cx;
+mod flaw;
 mod http;
 mod once;
 mod outcome;
@@ -103,6 +104,7 @@ pub mod testing;
 
 pub use answer::Answer;
 pub use cx::{Cx, HttpCx};
+pub use flaw::Flaw;
 pub use http::RequestBuilder;
 pub use jiff::Timestamp;
 pub use lineman_model::{CaBundle, Connection, Integration, Proxy, Requirement, Secret, SecretMap};
