@@ -56,7 +56,7 @@
 //! | `provider_code` | exactly a field of a JSON or XML body that names an error, or a `code_headers` header | the code as a word, where it cannot be prose |
 //! | `header` | that header | that header, where a whole answer was pasted |
 //! | `operation` | what the caller says it did | a word of the text |
-//! | `text`, `not_text` | the body, as `name: value` lines where it is JSON or XML | the text |
+//! | `text`, `not_text` | the body, as `name: value` lines where it is JSON or XML, and the `code_headers` | the text |
 //!
 //! # Which rule comes first
 //!

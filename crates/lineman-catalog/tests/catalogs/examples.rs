@@ -1,24 +1,8 @@
-//! Every catalog in this repository holds what the format promises.
-
-use std::path::Path;
+//! Catalogs hold to their own examples, and keep to their own provider.
 
 use lineman_catalog::{Catalog, Problem, Sample, explain};
 
-fn catalogs() -> Vec<Catalog> {
-    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
-    let mut catalogs: Vec<Catalog> = std::fs::read_dir(plugins)
-        .expect("the folder of the plugins")
-        .filter_map(|entry| {
-            let folder = entry.expect("an entry of the folder of the plugins").path();
-            let text = std::fs::read_to_string(folder.join("catalog.toml")).ok()?;
-            let plugin = folder.file_name()?.to_str()?;
-            Some(Catalog::parse(plugin, &text).unwrap_or_else(|error| panic!("{error}")))
-        })
-        .collect();
-    catalogs.sort_by(|a, b| a.plugin().cmp(b.plugin()));
-    assert!(catalogs.len() > 1, "the catalogs were not found");
-    catalogs
-}
+use crate::catalogs;
 
 #[test]
 fn catalogs_hold_to_their_examples() {
