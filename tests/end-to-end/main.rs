@@ -13,6 +13,7 @@
 mod canary;
 mod command_line;
 mod documents;
+mod forges;
 mod isolation;
 mod stage;
 
@@ -53,5 +54,6 @@ tables! {
     proxies: "rows/proxies.toml", crate::Stage::proxies, &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "moto"];
     names_and_routes: "rows/names-and-routes.toml", crate::Stage::networks,
         &["git", "nginx", "fcgiwrap", "unbound", "ip", "namespaces"];
+    github: "rows/github.toml", crate::Stage::github, &["curl", "openssl", "tinyproxy", "squid"];
     aws: "rows/aws.toml", crate::Stage::aws, &["git", "nginx", "fcgiwrap", "moto", "faketime"];
 }

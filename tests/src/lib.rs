@@ -16,6 +16,7 @@
 mod authority;
 mod aws_client;
 mod component;
+mod curl_client;
 mod fault;
 mod git_client;
 mod moto;
@@ -32,6 +33,7 @@ mod web;
 pub use authority::{Authority, Identity, Validity};
 pub use aws_client::AwsClient;
 pub use component::{COMPONENTS, Component, Source, missing, not_run, notes_dir, require};
+pub use curl_client::CurlClient;
 pub use fault::{Answer, Client, Expect, Fault, Healthy, Integration, Table, judge};
 pub use git_client::GitClient;
 pub use moto::{Moto, OTHER_ACCOUNT, OWN_ACCOUNT};

@@ -42,14 +42,15 @@ pub(crate) async fn get(
 
 /// The same, at an address that GitHub gave.
 pub(crate) async fn fetch(cx: &Cx<GitHub>, token: &Secret, operation: &str, url: Url) -> Result<Answer, Stop> {
-    headed(cx.http()?.get(url), token).operation(operation).send().await
+    // Boxed, as what is awaited below: a check may have many of these futures inside its own.
+    Box::pin(headed(cx.http()?.get(url), token).operation(operation).send()).await
 }
 
 /// Asks for a token of an installation. It changes nothing else.
 pub(crate) async fn mint(cx: &Cx<GitHub>, assertion: &Secret, installation: u64) -> Result<Answer, Stop> {
     let url = address(cx, &["app", "installations", &installation.to_string(), "access_tokens"], None)?;
     let operation = "POST /app/installations/{installation_id}/access_tokens";
-    headed(cx.http()?.post(url), assertion).operation(operation).send().await
+    Box::pin(headed(cx.http()?.post(url), assertion).operation(operation).send()).await
 }
 
 /// Asks the GraphQL API, which stands beside the REST API.
@@ -58,7 +59,7 @@ pub(crate) async fn graphql(cx: &Cx<GitHub>, token: &Secret, query: &serde_json:
     let path = url.path().trim_end_matches('/');
     let path = format!("{}/graphql", path.strip_suffix("/v3").unwrap_or(path));
     url.set_path(&path);
-    headed(cx.http()?.post(url), token).json(query).operation("POST /graphql").send().await
+    Box::pin(headed(cx.http()?.post(url), token).json(query).operation("POST /graphql").send()).await
 }
 
 fn headed<'a>(request: RequestBuilder<'a, GitHub>, token: &Secret) -> RequestBuilder<'a, GitHub> {

@@ -134,12 +134,12 @@ pub(crate) async fn app(cx: &Cx<GitHub>) -> Result<App, Stop> {
         let answer = api::get(cx, &assertion(cx)?, "GET /app", &["app"], None).await?;
         api::read(&answer)
     };
-    cx.session().app.get(ask).await
+    cx.session().app.get(Box::pin(ask)).await
 }
 
 /// The installation that the platform works with.
 pub(crate) async fn installation(cx: &Cx<GitHub>) -> Result<Installation, Stop> {
-    cx.session().installation.get(find(cx)).await
+    cx.session().installation.get(Box::pin(find(cx))).await
 }
 
 async fn find(cx: &Cx<GitHub>) -> Result<Installation, Stop> {
@@ -221,7 +221,7 @@ pub(crate) async fn working(cx: &Cx<GitHub>) -> Result<Secret, Stop> {
         cx.conceal("installation token", &minted.token);
         Ok(minted)
     };
-    cx.session().minted.get(mint).await.map(|minted| minted.token)
+    cx.session().minted.get(Box::pin(mint)).await.map(|minted| minted.token)
 }
 
 /// `github/installation`.

@@ -68,7 +68,7 @@ pub(crate) async fn identity(cx: &Cx<GitHub>) -> Result<Identity, Stop> {
         let scopes = answer.header("x-oauth-scopes").map(|scopes| words(scopes).map(str::to_owned).collect());
         Ok(Identity { login, scopes })
     };
-    cx.session().identity.get(ask).await
+    cx.session().identity.get(Box::pin(ask)).await
 }
 
 /// `github/identity`.

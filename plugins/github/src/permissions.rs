@@ -144,7 +144,7 @@ pub(crate) async fn check(cx: Cx<GitHub>) -> Outcome {
     for requirement in cx.requires() {
         // One that cannot be read is told by `github/config`.
         let Ok(wish) = Wish::read(requirement, cx.settings()) else { continue };
-        let status = match judge(&cx, &identity, &wish).await? {
+        let status = match Box::pin(judge(&cx, &identity, &wish)).await? {
             Verdict::Met => Status::Pass,
             Verdict::Missing(finding) => {
                 cx.report(*finding);

@@ -83,7 +83,7 @@ pub(crate) async fn repository(cx: &Cx<GitHub>, name: &str) -> Result<Repository
             cx.session().repositories.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::<Once<Repository>>::clone(all.entry(name.to_ascii_lowercase()).or_default())
     };
-    once.get(ask(cx, name)).await
+    once.get(Box::pin(ask(cx, name))).await
 }
 
 async fn ask(cx: &Cx<GitHub>, name: &str) -> Result<Repository, Stop> {
