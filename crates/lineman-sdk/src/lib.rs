@@ -100,17 +100,19 @@ mod runtime;
 mod session;
 pub mod shim;
 pub mod testing;
+mod transport;
 
 pub use answer::Answer;
 pub use cx::{Cx, HttpCx};
 pub use http::RequestBuilder;
 pub use jiff::Timestamp;
-pub use lineman_model::{CaBundle, Connection, Integration, Proxy, Requirement, Secret, SecretMap};
+pub use lineman_model::{CaBundle, Certificate, Connection, Integration, Proxy, Requirement, Secret, SecretMap};
 pub use lineman_net::{Limits, Protocol, Target, Walk};
 pub use once::Once;
 pub use outcome::{Outcome, Stop};
 pub use program::{Program, ProgramOutput};
 pub use provider::{About, Check, Provider};
+pub use transport::{ClientCertificate, Transport};
 pub use url::{Url, form_urlencoded as form};
 
 #[doc(hidden)]
