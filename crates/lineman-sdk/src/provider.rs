@@ -32,7 +32,11 @@ pub trait Provider: Sized + Send + Sync + 'static {
     /// # Errors
     ///
     /// The finding stands for every check of the integration.
-    fn transport(_settings: &Self::Settings, _secrets: &Self::Secrets, _way: &mut Transport) -> Result<(), Finding> {
+    fn transport(
+        _settings: &Self::Settings,
+        _secrets: &Self::Secrets,
+        _way: &mut Transport,
+    ) -> Result<(), Box<Finding>> {
         Ok(())
     }
 

@@ -37,9 +37,9 @@ impl ClientCertificate {
     ///
     /// `credential.malformed`: what cannot be read, or that the two do not belong together. It says
     /// nothing of what the texts hold.
-    pub fn from_pem(certificates: &str, key: &Secret) -> Result<ClientCertificate, Finding> {
+    pub fn from_pem(certificates: &str, key: &Secret) -> Result<ClientCertificate, Box<Finding>> {
         let malformed = |message: &str, remedy: &str| {
-            Finding::new("client-certificate-malformed", Cause::CredentialMalformed, message).remedy(remedy)
+            Box::new(Finding::new("client-certificate-malformed", Cause::CredentialMalformed, message).remedy(remedy))
         };
         let chain: Vec<CertificateDer<'static>> =
             CertificateDer::pem_slice_iter(certificates.as_bytes()).collect::<Result<_, _>>().unwrap_or_default();

@@ -162,12 +162,13 @@ impl Provider for Http {
             .host("{token_url}")
     }
 
-    fn transport(settings: &Settings, secrets: &Secrets, way: &mut Transport) -> Result<(), Finding> {
+    fn transport(settings: &Settings, secrets: &Secrets, way: &mut Transport) -> Result<(), Box<Finding>> {
         if let (Auth::Mtls, Some(certificate), Some(key)) =
             (settings.auth, &secrets.client_certificate, &secrets.client_key)
         {
             let read = ClientCertificate::from_pem(certificate.expose(), key);
-            way.client_certificate = Some(read.map_err(|finding| finding.pointer("/secrets/client_certificate"))?);
+            let read = read.map_err(|finding| Box::new(finding.pointer("/secrets/client_certificate")))?;
+            way.client_certificate = Some(read);
         }
         Ok(())
     }
