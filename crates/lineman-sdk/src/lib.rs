@@ -99,6 +99,7 @@ mod provider;
 mod runtime;
 mod session;
 pub mod shim;
+mod status;
 pub mod testing;
 mod transport;
 
@@ -112,6 +113,7 @@ pub use once::Once;
 pub use outcome::{Outcome, Stop};
 pub use program::{Program, ProgramOutput};
 pub use provider::{About, Check, Provider};
+pub use status::{Feed, Scope};
 pub use transport::{ClientCertificate, Transport};
 pub use url::{Url, form_urlencoded as form};
 

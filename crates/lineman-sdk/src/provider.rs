@@ -160,6 +160,7 @@ impl<P: Provider> Check<P> {
             needs: Vec::new(),
             required: true,
             writes: false,
+            explains: false,
             blocking: Blocking::No,
             calls: Vec::new(),
         };
@@ -182,6 +183,14 @@ impl<P: Provider> Check<P> {
     pub fn writes(mut self) -> Check<P> {
         self.info.writes = true;
         self
+    }
+
+    /// The check looks for something that explains the failures of the others, such as an open
+    /// incident ([`Feed`](crate::Feed)): it runs when they are over, and only where there is
+    /// something to explain or it is asked for by name.
+    pub fn explains(mut self) -> Check<P> {
+        self.info.explains = true;
+        self.optional()
     }
 
     /// The check blocks its thread, and so gets one of its own.
