@@ -14,6 +14,8 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use lineman_model::{CheckReport, IntegrationReport, Report, Status};
 use lineman_tests::{Outcome, Site, clean_command, profile_dir};
+use rustix::fs::inotify;
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 /// A place to run Lineman in, with plugins of its own and its own directory for temporary files.
@@ -422,34 +424,50 @@ fn nothing_is_loaded_that_nobody_needs() -> Result<()> {
     let bench = Bench::with(&["checks", "raw"])?;
     let raw = bench.plugin("raw");
     swap(&raw, &fs::read(library_of("exits-on-load"))?)?;
-    let mut mark = library_file(&raw)?.into_os_string();
-    mark.push(".loaded");
-    let mark = PathBuf::from(mark);
+    let opened = Opened::watch(&library_file(&raw)?)?;
     let alone = [("fine", "misbehaving", "well")];
 
     let (outcome, _) = bench.check(&configuration(&alone).replace("enable = [", "enable = [\"raw\", "))?;
-    ensure!(outcome.exit == 0 && !mark.exists(), "enabled without need, it was loaded: {}", outcome.stdout);
+    ensure!(outcome.exit == 0 && !opened.seen()?, "enabled without need, it was loaded: {}", outcome.stdout);
     for command in [&["list"][..], &["plan"], &["plugin", "list"], &["plugin", "info", "raw"], &["schema"]] {
         let outcome = Outcome::of(bench.command().args(command).arg("--plugin-dir").arg(bench.path().join("plugins")))?;
-        ensure!(outcome.exit == 0 && !mark.exists(), "{command:?} loaded it, or failed: {}", outcome.stderr);
+        ensure!(outcome.exit == 0 && !opened.seen()?, "{command:?} loaded it, or failed: {}", outcome.stderr);
     }
+    // Needed, it is opened and loaded.
+    let (outcome, _) = bench.check(&configuration(&[("broken", "raw", "well"), ("fine", "misbehaving", "well")]))?;
+    ensure!(outcome.exit == 4 && opened.seen()?, "needed, it was not loaded: {}", outcome.stdout);
 
     fs::write(raw.join("description.json"), [0xff, 0xfe])?;
     let (outcome, _) = bench.check(&configuration(&alone))?;
-    ensure!(outcome.exit == 0 && !mark.exists(), "its description was read: {}", outcome.stdout);
+    ensure!(outcome.exit == 0 && !opened.seen()?, "its description was read: {}", outcome.stdout);
     fs::write(raw.join("plugin.toml"), "no manifest = ")?;
     let (outcome, _) = bench.check(&configuration(&alone))?;
     ensure!(outcome.exit == 0 && outcome.stderr.is_empty(), "its manifest mattered: {}", outcome.stderr);
-
-    // The mark is made by what loads it.
-    let bench = Bench::with(&["checks", "raw"])?;
-    let raw = bench.plugin("raw");
-    swap(&raw, &fs::read(library_of("exits-on-load"))?)?;
-    let (outcome, _) = bench.check(&configuration(&[("broken", "raw", "well"), ("fine", "misbehaving", "well")]))?;
-    let mut mark = library_file(&raw)?.into_os_string();
-    mark.push(".loaded");
-    ensure!(outcome.exit == 4 && Path::new(&mark).exists(), "needed, it was not loaded: {}", outcome.stdout);
     Ok(())
+}
+
+/// Knows whether a file was opened since it was last asked.
+struct Opened(rustix::fd::OwnedFd);
+
+impl Opened {
+    fn watch(file: &Path) -> Result<Opened> {
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
+        inotify::add_watch(&watch, file, inotify::WatchFlags::OPEN)?;
+        Ok(Opened(watch))
+    }
+
+    fn seen(&self) -> Result<bool> {
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
+        let mut events = inotify::Reader::new(&self.0, &mut buffer);
+        let mut seen = false;
+        loop {
+            match events.next() {
+                Ok(_) => seen = true,
+                Err(Errno::AGAIN) => return Ok(seen),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
 }
 
 #[test]
@@ -471,10 +489,20 @@ fn a_plugin_that_crashes_alone_three_times_is_set_aside() -> Result<()> {
     Ok(())
 }
 
-fn pids(file: &Path) -> Result<Vec<Pid>> {
-    let text = fs::read_to_string(file)?;
-    let pid = |line: &str| Pid::from_raw(line.parse().ok()?);
-    text.lines().map(|line| pid(line).with_context(|| format!("`{line}` is no process"))).collect()
+/// A word that no other process has in its arguments.
+pub(crate) fn mark(bench: &Bench) -> String {
+    format!("left-behind-in-{}", bench.path().display())
+}
+
+/// Processes whose last argument is this.
+pub(crate) fn marked(mark: &str) -> Vec<Pid> {
+    let pids = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let bears = |pid: &i32| {
+        let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        arguments.strip_suffix(b"\0").is_some_and(|arguments| arguments.ends_with(mark.as_bytes()))
+    };
+    pids.filter(bears).filter_map(Pid::from_raw).collect()
 }
 
 /// Whether a process is there and is not merely waiting to be waited for.
@@ -484,33 +512,28 @@ fn lives(pid: Pid) -> bool {
     test_kill_process(pid).is_ok() && !matches!(state, None | Some('Z' | 'X'))
 }
 
+/// That it starts something at all is seen by [`hanging`], while it runs.
 #[test]
 fn what_a_plugin_starts_is_gone_when_the_run_is_over() -> Result<()> {
     for (behaviour, exit) in [("leave-daemon", 0), ("leave-detached-daemon", 0), ("leave-daemon-and-abort", 4)] {
         let bench = Bench::with(&["checks"])?;
-        let file = bench.path().join("pids");
-        let settings = format!("pid_file = {:?}\n", file.display().to_string());
+        let settings = format!("mark = {:?}\n", mark(&bench));
         let (outcome, _) = bench.check(&(configuration(&[("leaves", "misbehaving", behaviour)]) + &settings))?;
         assert_eq!(outcome.exit, exit, "{behaviour}: {}", outcome.stdout);
-        let left = pids(&file)?;
-        ensure!(!left.is_empty(), "{behaviour} started nothing");
-        for pid in left {
-            ensure!(!lives(pid), "{behaviour}: {} lives on", pid.as_raw_pid());
-        }
+        assert_eq!(marked(&mark(&bench)), [], "{behaviour}: these live on");
     }
     Ok(())
 }
 
 /// A run that hangs, in a process group of its own, as a shell would start it.
 fn hanging(bench: &Bench) -> Result<Child> {
-    let file = bench.path().join("pids");
-    let settings = format!("pid_file = {:?}\n", file.display().to_string());
+    let settings = format!("mark = {:?}\n", mark(bench));
     // The daemon tells that the worker has come so far; the other never ends.
     let integrations =
         [("done", "misbehaving", "well"), ("stays", "misbehaving", "hang"), ("leaves", "misbehaving", "leave-daemon")];
     let mut command = bench.checking(&(configuration(&integrations) + &settings))?;
     let child = command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    while fs::read(&file).unwrap_or_default().is_empty() {
+    while marked(&mark(bench)).is_empty() {
         std::thread::yield_now();
     }
     Ok(child)
@@ -544,7 +567,7 @@ fn an_interrupted_run_still_reports() -> Result<()> {
     assert!(!report.run.complete);
     assert_eq!(integration(&report, "done")?.verdict, Status::Pass);
     assert_eq!(telling(integration(&report, "stays")?)?.status, Status::Skip);
-    for pid in workers.into_iter().chain(pids(&bench.path().join("pids"))?) {
+    for pid in workers.into_iter().chain(marked(&mark(&bench))) {
         ensure!(!lives(pid), "{} lives on", pid.as_raw_pid());
     }
     Ok(())
@@ -562,7 +585,7 @@ fn a_killed_run_leaves_no_worker_and_its_files_are_swept_by_the_next() -> Result
     let home = fs::read_dir(bench.temporary())?.flatten().next().context("no directory of runs")?.path();
     let runs = || fs::read_dir(&home).map(|entries| entries.count());
     assert_eq!(runs()?, 1, "the killed run could not clean up");
-    for pid in pids(&bench.path().join("pids"))? {
+    for pid in marked(&mark(&bench)) {
         // Nobody is left to end what a plugin started.
         kill_process(pid, Signal::KILL)?;
     }

@@ -9,17 +9,19 @@ use std::time::Duration;
 
 use lineman_model::protocol::{CheckAnswer, CheckRequest, CloseRequest, op};
 use lineman_model::{Cause, Evidence, Finding, Integration, Redactor, SecretMap};
+use rustix::process::DumpableBehavior;
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::Installed;
+use crate::confinement::Reach;
 use crate::manifest::{self, Manifest, ManifestError};
 use crate::process::{CallEvent, Launch, LaunchError, Worker};
 use crate::programs;
 use crate::scratch::Scratch;
 use crate::spawner::Spawner;
-use crate::worker::hex;
+use crate::worker::{NOT_CONFINED, hex};
 
 /// How long after a call's deadline its answer may still come: the plugin counts from when it
 /// got the call, the host from when it sent it.
@@ -93,6 +95,9 @@ pub struct PluginSpec {
     pub programs: Vec<String>,
     /// The environment variables that it was granted.
     pub environment: Vec<(String, String)>,
+    /// The paths that it may read: those that its integrations name, and those that it was granted.
+    /// One worker serves all of them, so it may read all of them.
+    pub paths: Vec<PathBuf>,
 }
 
 /// Loads plugins into workers and runs their checks.
@@ -146,6 +151,12 @@ impl Host {
         let scratch = Scratch::new(&options.temporary)
             .map_err(|source| HostError::Io { doing: "no private directory for temporary files", source })?;
         let spawner = Spawner::new().map_err(|source| HostError::Io { doing: "no thread to start workers", source })?;
+        // Secrets are about to be in memory: no process of the same user may read it, and no core
+        // dump hold it.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|source| HostError::Io {
+            doing: "its memory cannot be closed to others",
+            source: source.into(),
+        })?;
         Ok(Host {
             options,
             spawner,
@@ -171,7 +182,10 @@ impl Host {
 
     /// What a library says of itself, asked in a worker.
     pub async fn describe(&self, library: &Path) -> Result<Box<RawValue>, HostError> {
-        let launch = self.launch(library.to_owned(), String::new(), Vec::new(), "describe")?;
+        // Not below the plugins: nobody knows yet which one it is.
+        let own = self.scratch.path(format!("describe-{}", self.next_session.fetch_add(1, Ordering::Relaxed)));
+        let reach = Reach::new(library, [], &own);
+        let launch = self.launch(library.to_owned(), String::new(), Vec::new(), &own, reach)?;
         match Worker::launch(&self.spawner, &launch).await {
             Ok((worker, description)) => {
                 worker.shutdown().await;
@@ -366,7 +380,9 @@ impl Host {
         for proxy in &integration.connection.proxies {
             redactor.add("proxy", &proxy.url);
         }
-        let session = Arc::new(Session { id, redactor, directory: self.scratch.directory(&format!("session-{id}"))? });
+        let own = self.scratch.of_plugin(&integration.provider);
+        let directory = self.scratch.directory(own.join(format!("session-{id}")))?;
+        let session = Arc::new(Session { id, redactor, directory });
         Ok(Arc::clone(lock(&self.sessions).entry(integration.name.clone()).or_insert(session)))
     }
 
@@ -404,8 +420,11 @@ impl Host {
                 return Err(LaunchError::NotLoaded { code: "no-library".to_owned(), message: error.to_string() });
             }
         };
+        let own = self.scratch.of_plugin(installed.id());
+        let named = plugin.spec.paths.iter().map(PathBuf::as_path).chain(plugin.programs.values().map(Path::new));
+        let reach = Reach::new(&library, named, &own);
         let launch = self
-            .launch(library, sha256, plugin.spec.environment.clone(), installed.id())
+            .launch(library, sha256, plugin.spec.environment.clone(), &own.join("worker"), reach)
             .map_err(|error| LaunchError::NotLoaded { code: "no-directory".to_owned(), message: error.to_string() })?;
         let (worker, description) = Worker::launch(&self.spawner, &launch).await?;
         use sha2::Digest;
@@ -422,11 +441,12 @@ impl Host {
         library: PathBuf,
         sha256: String,
         environment: Vec<(String, String)>,
-        name: &str,
+        directory: &Path,
+        reach: Reach,
     ) -> Result<Launch, HostError> {
         let directory = self
             .scratch
-            .directory(&format!("worker-{name}"))
+            .directory(directory.to_owned())
             .map_err(|source| HostError::Io { doing: "no working directory for a worker", source })?;
         Ok(Launch {
             executable: self.options.executable.clone(),
@@ -435,6 +455,7 @@ impl Host {
             memory: self.options.worker_memory,
             environment,
             directory,
+            reach,
         })
     }
 }
@@ -521,6 +542,7 @@ fn not_launched(plugin: &Plugin, error: LaunchError) -> Finding {
     let id = plugin.spec.installed.id();
     let (code, cause) = match &error {
         LaunchError::NotLoaded { code, .. } if code == "hash-mismatch" => ("plugin-untrusted", Cause::PluginUntrusted),
+        LaunchError::NotLoaded { code, .. } if code == NOT_CONFINED => ("no-worker", Cause::PluginCrashed),
         LaunchError::NotLoaded { .. } => ("plugin-incompatible", Cause::PluginIncompatible),
         LaunchError::Died { .. } => ("plugin-crashed", Cause::PluginCrashed),
         LaunchError::TimedOut => ("plugin-timed-out", Cause::PluginTimedOut),
