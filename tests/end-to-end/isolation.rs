@@ -73,7 +73,7 @@ impl Bench {
     }
 }
 
-fn library_of(name: &str) -> PathBuf {
+pub(crate) fn library_of(name: &str) -> PathBuf {
     profile_dir().join(format!("liblineman_misbehaving_{}.so", name.replace('-', "_")))
 }
 
@@ -91,7 +91,7 @@ fn configuration(integrations: &[(&str, &str, &str)]) -> String {
     text
 }
 
-fn integration<'a>(report: &'a Report, name: &str) -> Result<&'a IntegrationReport> {
+pub(crate) fn integration<'a>(report: &'a Report, name: &str) -> Result<&'a IntegrationReport> {
     report.integrations.iter().find(|it| it.name == name).with_context(|| format!("{name} is not in the report"))
 }
 

@@ -426,7 +426,11 @@ impl Host {
         let launch = self
             .launch(library, sha256, plugin.spec.environment.clone(), &own.join("worker"), reach)
             .map_err(|error| LaunchError::NotLoaded { code: "no-directory".to_owned(), message: error.to_string() })?;
-        let (worker, description) = Worker::launch(&self.spawner, &launch).await?;
+        let (worker, description) = match Worker::launch(&self.spawner, &launch).await {
+            // Perhaps somebody ended it who was short of memory: a library that is at fault does it again.
+            Err(LaunchError::Died { .. }) => Worker::launch(&self.spawner, &launch).await?,
+            launched => launched?,
+        };
         use sha2::Digest;
         if hex(&sha2::Sha256::digest(description.get().as_bytes())) != installed.manifest.description.sha256 {
             worker.shutdown().await;
