@@ -261,7 +261,7 @@ fn a_plugin_that_never_answers_costs_itself_and_nothing_else() -> Result<()> {
 }
 
 /// Turns an installed plugin into one that cannot be loaded; what is given is its directory.
-type Damage = fn(&Path) -> Result<()>;
+pub(crate) type Damage = fn(&Path) -> Result<()>;
 
 /// Puts another library into the place of a plugin's; the manifest names it.
 fn swap(directory: &Path, library: &[u8]) -> Result<()> {
@@ -283,10 +283,10 @@ fn sha256(file: &Path) -> Result<String> {
     Ok(summed.stdout.split_whitespace().next().context("no sum")?.to_owned())
 }
 
-/// A plugin that cannot be loaded is one line with a stable code; another plugin stands.
-#[test]
-fn a_library_that_cannot_be_loaded_is_one_line_with_a_stable_code() -> Result<()> {
-    let rows: &[(&str, &str, &str, Damage)] = &[
+/// What can be done to an installed plugin so that it cannot be loaded: what it is called, what
+/// becomes of its integrations, and what the report says.
+pub(crate) fn damages() -> &'static [(&'static str, &'static str, &'static str, Damage)] {
+    &[
         (
             "exits-on-load",
             "error plugin.crashed lineman/plugin-crashed",
@@ -331,9 +331,14 @@ fn a_library_that_cannot_be_loaded_is_one_line_with_a_stable_code() -> Result<()
             "load error: other-description",
             |it| rename(it, "other-description.so"),
         ),
-    ];
+    ]
+}
+
+/// A plugin that cannot be loaded is one line with a stable code; another plugin stands.
+#[test]
+fn a_library_that_cannot_be_loaded_is_one_line_with_a_stable_code() -> Result<()> {
     let mut complaints = Vec::new();
-    for (name, expected, says, damage) in rows {
+    for (name, expected, says, damage) in damages() {
         let bench = Bench::with(&["checks", "raw"])?;
         damage(&bench.plugin("raw"))?;
         let integrations = [("broken", "raw", "well"), ("too", "raw", "well"), ("fine", "misbehaving", "well")];

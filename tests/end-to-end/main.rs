@@ -13,6 +13,7 @@
 mod canary;
 mod command_line;
 mod confinement;
+mod containment;
 mod documents;
 mod isolation;
 mod stage;

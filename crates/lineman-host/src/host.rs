@@ -28,6 +28,8 @@ use crate::worker::{NOT_CONFINED, hex};
 const GRACE: Duration = Duration::from_millis(500);
 /// How long a cancelled call has to end before its worker is ended for it.
 const CANCELLED: Duration = Duration::from_millis(250);
+/// How long is waited for processes to be gone that were killed.
+const LAST: Duration = Duration::from_secs(2);
 /// A plugin that ends this many workers of its own is set aside for the run.
 const CRASHES: usize = 3;
 /// Limit of a worker's private memory unless set, bytes.
@@ -103,7 +105,7 @@ pub struct PluginSpec {
 /// Loads plugins into workers and runs their checks.
 pub struct Host {
     options: HostOptions,
-    spawner: Spawner,
+    spawner: Arc<Spawner>,
     scratch: Scratch,
     plugins: Mutex<HashMap<String, Arc<Plugin>>>,
     sessions: Mutex<HashMap<String, Arc<Session>>>,
@@ -159,7 +161,7 @@ impl Host {
         })?;
         Ok(Host {
             options,
-            spawner,
+            spawner: Arc::new(spawner),
             scratch,
             plugins: Mutex::default(),
             sessions: Mutex::default(),
@@ -313,25 +315,27 @@ impl Host {
         let _ = std::fs::remove_dir_all(&session.directory);
     }
 
-    /// Ends every worker at once, and what the plugins started.
+    /// Ends every worker at once, and what the plugins started. No check runs any more.
     pub async fn abandon(&self) {
-        let plugins: Vec<Arc<Plugin>> = lock(&self.plugins).values().cloned().collect();
-        for plugin in plugins {
-            if let Some(worker) = plugin.shared.lock().await.take() {
-                worker.kill();
-                worker.ended().await;
-            }
-        }
+        self.end(async |worker| worker.kill()).await;
     }
 
-    /// Ends every worker, giving the plugins a moment to shut down.
+    /// Ends every worker, giving the plugins a moment to shut down. No check runs any more.
     pub async fn stop(&self) {
+        self.end(async |worker| worker.shutdown().await).await;
+    }
+
+    async fn end(&self, end: impl AsyncFn(&Worker)) {
         let plugins: Vec<Arc<Plugin>> = lock(&self.plugins).values().cloned().collect();
         for plugin in plugins {
             if let Some(worker) = plugin.shared.lock().await.take() {
-                worker.shutdown().await;
+                end(&worker).await;
             }
         }
+        // Those that had no time to end, or that nobody has met yet: the last ones to be loaded.
+        let spawner = Arc::clone(&self.spawner);
+        let ended = tokio::task::spawn_blocking(move || spawner.end());
+        let _ = timeout_at(Instant::now() + LAST, ended).await;
     }
 
     #[expect(

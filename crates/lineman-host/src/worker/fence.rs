@@ -85,9 +85,9 @@ pub(super) fn put_up(reach: &Reach) -> Result<(), RulesetError> {
     let sink = make_bitflags!(AccessFs::{ReadFile | WriteFile | Truncate});
     let ruleset = confinement::ruleset()?;
     let ruleset = allow(ruleset, PROGRAMS.iter().chain(&SYSTEM).chain(&ITSELF), read)?;
-    let ruleset = allow(ruleset, &interpreters(), read)?;
-    let ruleset = allow(ruleset, &SINKS, sink)?;
-    let ruleset = allow(ruleset, &NAME_SERVICES, AccessFs::ResolveUnix.into())?;
+    let ruleset = allow(ruleset, interpreters(), read)?;
+    let ruleset = allow(ruleset, SINKS, sink)?;
+    let ruleset = allow(ruleset, NAME_SERVICES, AccessFs::ResolveUnix.into())?;
     let ruleset = allow(ruleset, &reach.read, read)?;
     allow(ruleset, &reach.own, own)?.restrict_self()?;
     Ok(())
