@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use lineman_tests::{Outcome, clean_command};
 use serde_json::Value;
 
-use crate::isolation::Bench;
+use crate::bench::Bench;
 
 /// One integration for each verdict.
 const CONFIGURATION: &str = r#"version = 1

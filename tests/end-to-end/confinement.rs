@@ -23,7 +23,8 @@ use rustix::io::Errno;
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use serde_json::Value;
 
-use crate::isolation::{Bench, integration, library_of, mark, marked};
+use crate::bench::{Bench, library_of, mark, marked};
+use crate::isolation::integration;
 
 /// Who is nobody on every system.
 const NOBODY: u32 = 65_534;

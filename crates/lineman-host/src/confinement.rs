@@ -95,7 +95,7 @@ impl Confinement {
             when(
                 1,
                 "other files",
-                "It reads what is listed here and what every program needs, and writes its own directory alone.",
+                "It reads what is listed above and what every program needs; it writes its own directory alone.",
                 "This kernel has no Landlock: it reads and writes what the user may.",
             ),
             when(
@@ -124,12 +124,15 @@ impl Confinement {
             ),
             always("other processes", "It can neither trace them nor read their memory or environment."),
             always("privileges", "It has no capabilities, and setuid programs give it none."),
-            always("the host's secrets", "Its environment is empty but for what is granted."),
+            always("environment", "It is empty but for what is granted."),
             always("memory", "Its private memory is limited, and it leaves no core dump."),
             always("what it leaves behind", "What it starts ends with it; its directory goes with the run."),
-            never("the network", "It may connect to any address; endpoints are checked by the host beforehand."),
+            never("the network", "It may connect to any address, and tell there what it knows."),
             never("names and modes of files", "It can ask whether a file is there, and change the mode of the user's."),
-            never("time and space", "It may use every processor, and fill the disk below its directory."),
+            never(
+                "time and space",
+                "It may use every processor, fill the disk below its directory, and slow the user's processes down.",
+            ),
         ]
     }
 }
