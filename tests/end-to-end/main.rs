@@ -10,8 +10,11 @@
 //! is real. In [`findings`] an installed Lineman must name it. In [`catalogs`] Lineman runs with
 //! the plugins' catalogs emptied, and must miss the rows that say so.
 
+mod bench;
 mod canary;
 mod command_line;
+mod confinement;
+mod containment;
 mod documents;
 mod isolation;
 mod stage;

@@ -47,7 +47,8 @@ pub struct Description {
     /// Environment variables that it wants to see; none is passed unless granted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub environment: Vec<String>,
-    /// Paths that it wants to read beyond its own directory and the settings of format `path`.
+    /// Paths that it wants to read beyond its own directory and the settings of format `path`; `~/`
+    /// is the user's home. None is open unless granted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
     /// Programs that it runs; the host finds them and hands over their absolute paths.

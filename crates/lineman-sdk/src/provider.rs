@@ -123,7 +123,8 @@ impl About {
         self
     }
 
-    /// A path that it would like to read, beyond settings of format `path`.
+    /// A path that it would like to read, beyond settings of format `path`; `~/` is the user's home.
+    /// None is open unless granted.
     pub fn path(mut self, path: &str) -> About {
         self.paths.push(path.to_owned());
         self

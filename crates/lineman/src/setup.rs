@@ -2,6 +2,7 @@
 //! installed, which are enabled, which integrations were asked for.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use lineman_config::{Config, Configured, Environment, Installed as InstalledPlugins, ProcessEnvironment};
@@ -11,6 +12,7 @@ use lineman_model::{Cause, Description, Finding, PluginRef, SecretMap};
 
 use crate::cli::{Common, Which};
 use crate::failure::Failure;
+use crate::grants::Access;
 
 /// The plugins of this machine, and the descriptions of those that are used.
 pub(crate) struct Plugins {
@@ -185,6 +187,19 @@ impl Setup {
             reason: known.reason.clone(),
         });
         suppressions.collect()
+    }
+
+    /// The paths that a plugin may read: those that its selected integrations name, and those that
+    /// it was granted.
+    pub(crate) fn readable(&self, id: &str, selected: &[&Configured]) -> Vec<PathBuf> {
+        let own = selected.iter().filter(|configured| configured.integration.provider == id);
+        let granted = self.config.plugins.grants.get(id).map(|grants| &grants.allow_paths);
+        own.flat_map(|configured| &configured.paths).chain(granted.into_iter().flatten()).cloned().collect()
+    }
+
+    /// What is worth saying before a run that stops nothing.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        Access::warnings(&self.config, |id| self.plugins.description(id), &ProcessEnvironment)
     }
 
     /// The environment variables that a plugin was granted and that are set.

@@ -8,19 +8,20 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use lineman_config::{Configured, ProcessEnvironment};
 use lineman_engine::{ExitCode, FailOn as EngineFailOn, Limits, RunInfo, Selection, exit_code};
-use lineman_host::{Host, HostOptions, PluginSpec, refused_endpoints};
+use lineman_host::{Confinement, Host, HostOptions, PluginSpec, refused_endpoints};
 use lineman_model::{Event, Report, Vantage};
 use lineman_report::Format;
 
 use crate::cli::{CheckArgs, Checks, Common, FailOn};
 use crate::executor::Workers;
-use crate::failure::{Done, Failure};
+use crate::failure::{self, Done, Failure};
 use crate::setup::Setup;
 use crate::terminal::{self, Progress};
 
 pub(crate) fn run(common: &Common, args: &CheckArgs) -> Done {
     let setup = Setup::load(common)?;
     let selected = setup.select(&args.which)?;
+    setup.warnings().iter().for_each(|warning| failure::warn(warning));
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Internal(error.to_string()))?;
     let report = runtime.block_on(check(&setup, &selected, args))?;
     // Whatever still waits on a blocking thread has nothing to say any more.
@@ -65,6 +66,7 @@ async fn check(setup: &Setup, selected: &[&Configured], args: &CheckArgs) -> Res
                 max_parallel: description.max_parallel,
                 programs: description.programs.clone(),
                 environment: setup.granted(id),
+                paths: setup.readable(id, selected),
             });
         }
     }
@@ -105,6 +107,7 @@ fn info(setup: &Setup) -> RunInfo {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             proxy: proxy(),
             seen_ip: None,
+            unconfined: Confinement::of_this_machine().landlock().is_none(),
         },
         lineman_version: env!("CARGO_PKG_VERSION").to_owned(),
         suppressions: setup.suppressions(),
