@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use lineman_model::protocol::{CheckAnswer, CheckRequest, CloseRequest, op};
-use lineman_model::{Cause, Evidence, Finding, Integration, Redactor, SecretMap};
+use lineman_model::{Cause, Evidence, Finding, Integration, Redactor, SecretMap, WORKER_MEMORY};
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
@@ -28,8 +28,6 @@ const GRACE: Duration = Duration::from_millis(500);
 const CANCELLED: Duration = Duration::from_millis(250);
 /// A plugin that ends this many workers of its own is set aside for the run.
 const CRASHES: usize = 3;
-/// Limit of a worker's private memory unless set, bytes.
-const MEMORY: u64 = 1024 * 1024 * 1024;
 
 /// How the host works.
 #[derive(Clone, Debug)]
@@ -51,7 +49,7 @@ impl HostOptions {
             executable: "/proc/self/exe".into(),
             temporary: std::env::temp_dir(),
             path,
-            worker_memory: MEMORY,
+            worker_memory: WORKER_MEMORY,
         }
     }
 }
@@ -93,6 +91,17 @@ pub struct PluginSpec {
     pub programs: Vec<String>,
     /// The environment variables that it was granted.
     pub environment: Vec<(String, String)>,
+    /// Limits that are lower for it than for others.
+    pub limits: PluginLimits,
+}
+
+/// Limits that are lower for one plugin than for others.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PluginLimits {
+    /// Of its worker's private memory, bytes.
+    pub memory: Option<u64>,
+    /// Of one of its checks.
+    pub timeout: Option<Duration>,
 }
 
 /// Loads plugins into workers and runs their checks.
@@ -171,7 +180,7 @@ impl Host {
 
     /// What a library says of itself, asked in a worker.
     pub async fn describe(&self, library: &Path) -> Result<Box<RawValue>, HostError> {
-        let launch = self.launch(library.to_owned(), String::new(), Vec::new(), "describe")?;
+        let launch = self.launch(library.to_owned(), String::new(), Vec::new(), None, "describe")?;
         match Worker::launch(&self.spawner, &launch).await {
             Ok((worker, description)) => {
                 worker.shutdown().await;
@@ -240,6 +249,7 @@ impl Host {
             programs: plugin.programs.clone(),
             directory: session.directory.display().to_string(),
         };
+        let deadline = plugin.spec.limits.timeout.map_or(deadline, |timeout| timeout.min(deadline));
         let Ok(_slot) = plugin.slots.acquire().await else { return CheckAnswer::default() };
 
         let first = match self.shared(&plugin).await {
@@ -405,7 +415,7 @@ impl Host {
             }
         };
         let launch = self
-            .launch(library, sha256, plugin.spec.environment.clone(), installed.id())
+            .launch(library, sha256, plugin.spec.environment.clone(), plugin.spec.limits.memory, installed.id())
             .map_err(|error| LaunchError::NotLoaded { code: "no-directory".to_owned(), message: error.to_string() })?;
         let (worker, description) = Worker::launch(&self.spawner, &launch).await?;
         use sha2::Digest;
@@ -422,6 +432,7 @@ impl Host {
         library: PathBuf,
         sha256: String,
         environment: Vec<(String, String)>,
+        memory: Option<u64>,
         name: &str,
     ) -> Result<Launch, HostError> {
         let directory = self
@@ -432,7 +443,7 @@ impl Host {
             executable: self.options.executable.clone(),
             library,
             sha256,
-            memory: self.options.worker_memory,
+            memory: self.options.worker_memory.min(memory.unwrap_or(u64::MAX)),
             environment,
             directory,
         })

@@ -13,20 +13,30 @@
 
 mod discover;
 mod frame;
+mod guard;
 mod host;
+mod install;
+mod lock;
 mod manifest;
 mod package;
 mod policy;
 mod process;
 mod programs;
 mod scratch;
+mod signature;
 mod spawner;
 mod strays;
+mod trust;
 mod worker;
 
 pub use discover::{Found, Installed, SearchPath, discover};
-pub use host::{Host, HostError, HostOptions, PluginSpec};
+pub use guard::configuration as guard_configuration;
+pub use host::{Host, HostError, HostOptions, PluginLimits, PluginSpec};
+pub use install::Arrival;
+pub use lock::{Acceptance, LockFile, Locked};
 pub use manifest::{DESCRIPTION, HashedFile, MANIFEST, Manifest, ManifestError, RUST_DOOR, TARGET};
 pub use package::Package;
 pub use policy::endpoints as refused_endpoints;
+pub use signature::{TrustedKeys, signer};
+pub use trust::{Held, Trust, TrustError, verify_libraries};
 pub use worker::{WORKER_ARGUMENT, is_worker, main as worker_main};

@@ -39,6 +39,17 @@ impl Package {
         Ok(Package { directory, _unpacked: Some(unpacked) })
     }
 
+    /// What was packed into a directory of its own, which goes when this does.
+    pub(crate) fn temporary(directory: tempfile::TempDir) -> Package {
+        Package { directory: directory.path().to_owned(), _unpacked: Some(directory) }
+    }
+
+    /// Whether a file is a tarball by its first bytes, which are those of gzip.
+    pub(crate) fn is_tarball(path: &Path) -> io::Result<bool> {
+        let mut first = [0; 2];
+        Ok(File::open(path)?.read(&mut first)? == 2 && first == [0x1f, 0x8b])
+    }
+
     /// Where its files are.
     pub fn directory(&self) -> &Path {
         &self.directory

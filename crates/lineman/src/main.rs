@@ -6,6 +6,7 @@ mod executor;
 mod failure;
 mod setup;
 mod terminal;
+mod trust;
 
 use std::process::ExitCode;
 
