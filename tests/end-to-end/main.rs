@@ -13,8 +13,11 @@
 mod canary;
 mod command_line;
 mod documents;
+mod install;
 mod isolation;
+mod policy;
 mod stage;
+mod trust;
 
 use stage::Stage;
 

@@ -142,6 +142,10 @@ impl Setup {
         guard_configuration(&common.config).map_err(Failure::refused)?;
         let table = lineman_config::plugins(&common.config)?;
         let mut plugins = Plugins::find(common);
+        if table.enable.iter().any(|id| plugins.installed(id).is_none()) {
+            // The configuration's mistake may be a plugin's fault.
+            plugins.found.problems.iter().for_each(|problem| terminal::note(&problem.to_string()));
+        }
         let first_use = hold(&plugins, &table)?;
         plugins.read(&table.enable)?;
         let config = lineman_config::load(&common.config, &plugins, &ProcessEnvironment)?;
