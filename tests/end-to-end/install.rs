@@ -35,7 +35,8 @@ impl User {
 
     fn tar(&self, package: &str) -> Result<()> {
         let tarball = format!("{package}.tar.gz");
-        let packed = Outcome::of(clean_command("tar").current_dir(self.bench.path()).args(["-czf", &tarball, package]))?;
+        let packed =
+            Outcome::of(clean_command("tar").current_dir(self.bench.path()).args(["-czf", &tarball, package]))?;
         ensure!(packed.exit == 0, "{packed:?}");
         Ok(())
     }
@@ -72,14 +73,15 @@ impl User {
     fn listed(&self) -> Result<Value> {
         let listed = Outcome::of(&mut self.command("plugin list --format json"))?;
         let value: Value = serde_json::from_str(&listed.stdout)?;
-        Ok(value["plugins"][0].clone())
+        let plugins = value["plugins"].as_array().context("no plugins")?;
+        Ok(plugins.iter().find(|plugin| plugin["id"] == "raw").context("it is not listed")?.clone())
     }
 }
 
 #[test]
 fn a_plugin_comes_works_is_replaced_and_goes() -> Result<()> {
     let user = User::new()?;
-    user.says("plugin list", 0, &["No plugin is installed where Lineman looks"])?;
+    ensure!(user.listed().is_err(), "it is there already");
     user.says("plugin install raw-1.tar.gz", 0, &["Installed raw 1.0.0 into", "→ lineman plugin enable raw"])?;
     assert_eq!(user.entries(), ["raw"]);
     user.says("plugin list", 0, &["raw 1.0.0 not enabled 1"])?;
@@ -215,7 +217,11 @@ fn a_package_that_is_not_what_it_says_is_refused_and_leaves_nothing() -> Result<
         // What is there already stays.
         user.says("plugin install raw-2 --enable", 0, &[])?;
         user.says("plugin install raw-1", 2, &[says])?;
-        assert_eq!((user.entries(), &user.listed()?["state"]), (vec!["raw".to_owned()], &Value::from("enabled")), "{what}");
+        assert_eq!(
+            (user.entries(), &user.listed()?["state"]),
+            (vec!["raw".to_owned()], &Value::from("enabled")),
+            "{what}"
+        );
     }
     let user = User::new()?;
     user.says("plugin install nowhere", 2, &["nowhere cannot be read"])?;

@@ -54,7 +54,9 @@ fn secrets_do_not_go_where_an_included_file_sends_them() -> Result<()> {
 #[test]
 fn an_included_file_says_nothing_of_policy_or_plugins() -> Result<()> {
     let bench = Bench::with(&["checks"])?;
-    for table in ["[policy]\nallow_endpoints = []", "[plugins]\nenable = []", "[plugins.misbehaving]\nmemory = \"1GiB\""] {
+    for table in
+        ["[policy]\nallow_endpoints = []", "[plugins]\nenable = []", "[plugins.misbehaving]\nmemory = \"1GiB\""]
+    {
         fs::write(bench.path().join("team.toml"), table)?;
         let main = "include = [\"team.toml\"]\n".to_owned() + &configuration(&[("one", "misbehaving", "well")]);
         let outcome = Outcome::of(&mut bench.checking(&main)?)?;
@@ -76,8 +78,11 @@ fn the_limits_of_a_plugin_are_lower() -> Result<()> {
     assert_eq!(outcome.exit, 0, "{}", outcome.stdout);
 
     let file = bench.path().join("pids");
-    let settings = format!("[integration.stays.settings]\nbehaviour = \"hang\"\n[integration.leaves.settings]\n\
-                            behaviour = \"leave-daemon\"\npid_file = {:?}\n", file.display().to_string());
+    let settings = format!(
+        "[integration.stays.settings]\nbehaviour = \"hang\"\n[integration.leaves.settings]\n\
+                            behaviour = \"leave-daemon\"\npid_file = {:?}\n",
+        file.display().to_string()
+    );
     let text = "version = 1\nplugins.enable = [\"misbehaving\"]\nplugins.misbehaving.memory = \"300MiB\"\n\
                 [integration.stays]\nprovider = \"misbehaving\"\n[integration.leaves]\nprovider = \"misbehaving\"\n";
     let mut child = bench.checking(&(text.to_owned() + &settings))?.stdout(std::process::Stdio::null()).spawn()?;

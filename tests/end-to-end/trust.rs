@@ -29,7 +29,8 @@ impl Place {
         let mut text = configuration(&[("one", "raw", "well")]);
         if signed {
             let key = place.keys.pk.to_base64();
-            text = text.replace("[plugins]", &format!("[plugins]\ntrusted_keys = [{key:?}]\nrequire_signatures = true"));
+            text =
+                text.replace("[plugins]", &format!("[plugins]\ntrusted_keys = [{key:?}]\nrequire_signatures = true"));
             place.sign(&place.keys)?;
         }
         fs::write(place.config(), text)?;
@@ -143,7 +144,10 @@ fn whatever_is_tampered_with_nothing_starts() -> Result<()> {
         ),
         (
             "a plugin that was never accepted",
-            |it| edit(&it.lock(), "plugin.raw", "plugin.other").and_then(|()| edit(&it.lock(), "plugin.raw", "plugin.other")),
+            |it| {
+                edit(&it.lock(), "plugin.raw", "plugin.other")
+                    .and_then(|()| edit(&it.lock(), "plugin.raw", "plugin.other"))
+            },
             &["the plugin `raw` is not in lineman.lock", ACCEPT],
         ),
         (
@@ -199,7 +203,11 @@ fn whatever_is_tampered_with_nothing_starts() -> Result<()> {
             },
             &["`raw`", "no signature of a trusted key", SIGN],
         ),
-        ("no signature at all", |it| Ok(fs::write(it.signature(), "signed, me")?), &["`raw`", "is not a signature", SIGN]),
+        (
+            "no signature at all",
+            |it| Ok(fs::write(it.signature(), "signed, me")?),
+            &["`raw`", "is not a signature", SIGN],
+        ),
     ];
     for (rows, is_signed) in [(unsigned, false), (signed, true)] {
         for (what, damage, says) in rows {
@@ -315,13 +323,13 @@ fn what_is_locked_can_be_changed_on_purpose() -> Result<()> {
     swap(&place.plugin(), &fs::read(library_of("no-symbol"))?)?;
     says(&["check"], 2, "its library is not the one that was accepted as version 1.0.1")?;
     says(&["plugin", "lock"], 0, "raw 1.0.1 accepted with other bytes")?;
-    says(&["check"], 4, "no-symbol")?;
+    says(&["check"], 4, "exports no Lineman plugin")?;
 
     // What is not enabled any more is forgotten, and accepted anew when it is enabled again.
     says(&["plugin", "disable", "raw"], 0, "Disabled raw in lineman.toml.")?;
     ensure!(!fs::read_to_string(place.lock())?.contains("raw"), "it is still locked");
     says(&["plugin", "disable", "raw"], 2, "lineman.toml does not enable `raw`")?;
     says(&["plugin", "enable", "raw"], 0, "Enabled raw in lineman.toml; accepted in lineman.lock.")?;
-    says(&["check", "--locked"], 4, "no-symbol")?;
+    says(&["check", "--locked"], 4, "exports no Lineman plugin")?;
     says(&["plugin", "enable", "nobody"], 2, "no plugin `nobody` is installed")
 }

@@ -57,7 +57,7 @@ impl Installed {
     pub fn remove(&self) -> Result<(), ManifestError> {
         let fault = |error: io::Error| ManifestError::new(&self.directory, format!("cannot be removed: {error}"));
         let plugins = self.directory.parent().unwrap_or(Path::new("/"));
-        let aside = tempfile::Builder::new().prefix(".removed-").tempdir_in(plugins).map_err(fault)?;
+        let aside = private(".removed-").tempdir_in(plugins).map_err(fault)?;
         fs::rename(&self.directory, aside.path().join(self.id())).map_err(fault)
     }
 }
@@ -74,7 +74,7 @@ impl Host {
         if Package::is_tarball(path).map_err(fault)? {
             return Ok((Package::open(path)?, name));
         }
-        let directory = tempfile::Builder::new().prefix("lineman-package-").tempdir().map_err(fault)?;
+        let directory = private("lineman-package-").tempdir().map_err(fault)?;
         self.pack(path, "", directory.path()).await?;
         Ok((Package::temporary(directory), format!("library {name}")))
     }
@@ -97,7 +97,7 @@ impl Host {
         let own = manifest.library(package)?.file.clone();
         let fault = |error: io::Error| ManifestError::new(plugins, format!("cannot be written to: {error}"));
         DirBuilder::new().recursive(true).mode(0o755).create(plugins).map_err(fault)?;
-        let beside = tempfile::Builder::new().prefix(".installing-").tempdir_in(plugins).map_err(fault)?;
+        let beside = private(".installing-").tempdir_in(plugins).map_err(fault)?;
         let staged = beside.path().join(&manifest.id);
         DirBuilder::new().mode(0o755).create(&staged).map_err(fault)?;
 
@@ -144,6 +144,13 @@ fn copy(package: &Path, file: &HashedFile, to: &Path) -> Result<(), ManifestErro
         true => Ok(()),
         false => Err(ManifestError::untrusted(&from, "is not the file that the manifest names")),
     }
+}
+
+/// Directories that nobody else may look into, whatever the umask.
+pub(crate) fn private(prefix: &str) -> tempfile::Builder<'_, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix).permissions(Permissions::from_mode(0o700));
+    builder
 }
 
 fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
