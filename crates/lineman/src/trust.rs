@@ -35,7 +35,9 @@ pub(crate) fn accept(
     ids: &[String],
 ) -> Result<Vec<(String, Acceptance)>, TrustError> {
     let mut wanted = if trust.lock_file().exists() { Vec::new() } else { enabled.to_vec() };
-    wanted.extend(ids.iter().filter(|id| !enabled.contains(id) || trust.lock_file().exists()).cloned());
+    wanted.extend_from_slice(ids);
+    wanted.sort();
+    wanted.dedup();
     trust.accept(&installed(plugins, &wanted), None)
 }
 

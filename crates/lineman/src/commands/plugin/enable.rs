@@ -10,7 +10,7 @@ pub(super) fn run(common: &Common, ids: &[String]) -> Done {
     let table = trust::table(common)?;
     let trust = trust::of(common, &table);
     let plugins = Plugins::find(common);
-    for id in ids.iter().filter(|id| plugins.installed(id).is_none()) {
+    if let Some(id) = ids.iter().find(|id| plugins.installed(id).is_none()) {
         return Err(Failure::refused(format_args!(
             "no plugin `{id}` is installed; see `lineman plugin list`, or install it with {}",
             trust::line(common, &["plugin", "install", "PACKAGE"])

@@ -17,7 +17,7 @@ pub(super) fn run(common: &Common, ids: &[String]) -> Done {
     let enabled = trust::table(common)?;
     let trust = trust::of(common, &enabled);
     let plugins = Plugins::find(common);
-    for id in ids.iter().filter(|id| !enabled.enable.contains(id)) {
+    if let Some(id) = ids.iter().find(|id| !enabled.enable.contains(id)) {
         return Err(Failure::refused(format_args!(
             "{} does not enable `{id}`; do so with {}",
             common.config.display(),
