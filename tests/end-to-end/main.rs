@@ -16,8 +16,11 @@ mod command_line;
 mod confinement;
 mod containment;
 mod documents;
+mod install;
 mod isolation;
+mod policy;
 mod stage;
+mod trust;
 
 use stage::Stage;
 
