@@ -1,6 +1,7 @@
 use lineman_model::{Cause, Confidence, Finding, Remedy, clean_line};
 
 use crate::catalog::{Catalog, full_code};
+use crate::origin::Origin;
 use crate::pattern::Pattern;
 use crate::rule::{Rule, StatusPattern};
 use crate::seen::Seen;
@@ -15,6 +16,7 @@ const WEIGHT_OF_OPERATION: i32 = 20;
 const WEIGHT_OF_STATUS: i32 = 10;
 const WEIGHT_OF_CLASS: i32 = 5;
 const HIGHEST_WEIGHT_OF_TEXT: i32 = 100;
+const WEIGHT_OF_ORIGIN: i32 = 30;
 
 /// A server's answer.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +54,8 @@ pub struct Match<'a> {
     pub line: Option<usize>,
     /// The line that matched, safe to show; empty where a status alone did.
     pub text: String,
+    /// Where in a configuration it arose, where the text says so.
+    pub origin: Option<Origin>,
     /// How closely the rule fits; the highest comes first.
     pub rank: i32,
 }
@@ -107,10 +111,14 @@ impl<'a> Match<'a> {
             find_and_capture(pattern, seen, &mut captures);
         }
 
+        if seen.origin().and_then(|origin| origin.provider.as_deref()).is_some_and(|name| catalog.provisions(name)) {
+            rank += WEIGHT_OF_ORIGIN;
+        }
         let line = offset.map(|offset| seen.line_at(offset));
         Some(Match {
             line: seen.line_number(offset),
             text: clean_line(line.or(shown_header.as_deref()).unwrap_or_default(), LONGEST_LINE),
+            origin: seen.origin().cloned(),
             rank,
             ..Match::filled(catalog, at, &captures)?
         })
@@ -132,6 +140,7 @@ impl<'a> Match<'a> {
             remedies: remedies.map(|(remedy, text)| Remedy { text: fill(text), ..remedy.clone() }).collect(),
             line: None,
             text: String::new(),
+            origin: None,
             rank: rule.priority,
         })
     }

@@ -7,6 +7,7 @@ use regex::Regex;
 
 use crate::body::{Document, code_forms, is_wrapper};
 use crate::matching::Response;
+use crate::origin::Origin;
 use crate::pattern::constant;
 
 /// How much of one text rules look at, in bytes.
@@ -33,6 +34,7 @@ pub(crate) struct Seen {
     headers: Vec<(String, String)>,
     operation: Option<String>,
     status: OnceCell<Option<u16>>,
+    origin: OnceCell<Option<Origin>>,
     /// Whether a code may stand anywhere in the text, rather than in fields alone.
     prose: bool,
     place: Place,
@@ -134,6 +136,11 @@ impl Seen {
             let stated = STATED_STATUS.captures(&self.flat)?;
             stated.get(1)?.as_str().parse().ok()
         })
+    }
+
+    /// Where in a configuration it arose, where the text says so.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.origin.get_or_init(|| Origin::of(&self.text)).as_ref()
     }
 
     /// Where a provider's code stands: nothing, a field, or an offset in the text.

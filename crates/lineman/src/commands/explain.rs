@@ -78,7 +78,7 @@ fn read(what: Option<&str>) -> Result<String, Failure> {
 
 fn recognise(text: &str, catalogs: &[Catalog], format: HumanOrJson, style: &Style) -> Done {
     // Known to everybody, so asked last: a plugin's own words for the same come first.
-    let all: Vec<&Catalog> = catalogs.iter().chain([Catalog::network()]).collect();
+    let all: Vec<&Catalog> = catalogs.iter().chain(Catalog::shared()).collect();
     let matches = explain(&all, text);
     show(&matches, format, style)?;
     Ok(if matches.is_empty() { NOTHING } else { 0 })
