@@ -34,6 +34,8 @@ pub fn explain_or_guess<'a>(catalogs: &[&'a Catalog], input: &str) -> Vec<Match<
         guesses.retain(|guess| told.insert(guess.cause));
         guesses.truncate(MOST_GUESSES);
         found.append(&mut guesses);
+        // A guess tells more than a rule that knows the words and not the cause.
+        found.sort_by_key(|found| *found.cause == Cause::Undetermined);
     }
     found
 }

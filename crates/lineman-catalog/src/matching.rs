@@ -52,7 +52,7 @@ pub struct Match<'a> {
     pub remedies: Vec<Remedy>,
     /// The line that matched, counted from one, where the text has lines.
     pub line: Option<usize>,
-    /// The line that matched, safe to show; empty where a status alone did.
+    /// The line that matched, safe to show; empty where a status that no text states did.
     pub text: String,
     /// Where in a configuration it arose, where the text says so.
     pub origin: Option<Origin>,
@@ -92,6 +92,7 @@ impl<'a> Match<'a> {
         if !conditions.status.is_empty() {
             match seen.status() {
                 Some(status) => {
+                    offset = offset.or(seen.status_offset());
                     rank += match conditions.status.iter().find(|pattern| pattern.accepts(status))? {
                         StatusPattern::Exact(_) => WEIGHT_OF_STATUS,
                         StatusPattern::Class(_) => WEIGHT_OF_CLASS,
@@ -117,7 +118,7 @@ impl<'a> Match<'a> {
         let line = offset.map(|offset| seen.line_at(offset));
         Some(Match {
             line: seen.line_number(offset),
-            text: clean_line(line.or(shown_header.as_deref()).unwrap_or_default(), LONGEST_LINE),
+            text: clean_line(line.or(shown_header.as_deref()).or(seen.headline()).unwrap_or_default(), LONGEST_LINE),
             origin: seen.origin().cloned(),
             rank,
             ..Match::filled(catalog, at, &captures)?

@@ -1,8 +1,13 @@
+use std::fmt;
 use std::sync::LazyLock;
 
+use lineman_model::clip;
 use regex::Regex;
 
 use crate::pattern::constant;
+
+/// Longest address or path that is kept, in bytes.
+const LONGEST: usize = 250;
 
 /// Where in a configuration a failure arose, as provisioning tools tell it beside the provider's
 /// own words.
@@ -16,6 +21,17 @@ pub struct Origin {
     pub line: Option<usize>,
     /// The provider as the tool calls it: `acme` of `acme_subnet` and of `registry.example.com/corp/acme`.
     pub(crate) provider: Option<String>,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.as_ref().map(|file| match self.line {
+            Some(line) => format!("{file} line {line}"),
+            None => file.clone(),
+        });
+        let parts: Vec<String> = self.address.iter().cloned().chain(file).collect();
+        f.write_str(&parts.join(", "))
+    }
 }
 
 /// `with module.net.acme_subnet.a["x"],`
@@ -44,7 +60,7 @@ impl Origin {
     /// Reads a failure's text: lines without frames and with single blanks.
     pub(crate) fn of(text: &str) -> Option<Origin> {
         let mut origin = Origin::default();
-        let first = |regex: &Regex| Some(regex.captures(text)?.get(1)?.as_str().to_owned());
+        let first = |regex: &Regex| Some(clip(regex.captures(text)?.get(1)?.as_str(), LONGEST));
         if text.contains("severity: ") {
             let [address, file, line] = &*FIELDS;
             origin.address = first(address);

@@ -123,7 +123,8 @@ impl Paste<'_> {
             }
             let seen =
                 Seen::response(&Response { status, headers, body: document_of(&body), operation: None }, code_headers);
-            self.failures.push(seen.with_prose().at_line(first + 1));
+            let headline = self.lines[first].0;
+            self.failures.push(seen.with_prose().at_line(first + 1).with_headline(headline));
             self.used[first..head_end].fill(true);
         }
     }

@@ -48,7 +48,9 @@ fn transcripts(catalogs: &[&Catalog]) -> Vec<Transcript> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/catalogs/transcripts");
     let files = catalogs.iter().map(|catalog| folder.join(format!("{}.jsonl", catalog.plugin())));
     let texts = files.filter_map(|file| std::fs::read_to_string(file).ok());
-    texts.flat_map(|text| text.lines().map(|line| serde_json::from_str(line).expect(line)).collect::<Vec<_>>()).collect()
+    texts
+        .flat_map(|text| text.lines().map(|line| serde_json::from_str(line).expect(line)).collect::<Vec<_>>())
+        .collect()
 }
 
 #[test]
