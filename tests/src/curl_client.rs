@@ -152,7 +152,10 @@ impl CurlClient {
 }
 
 /// Runs a command with an input, and gives whether it succeeded, its output and its errors.
-fn run(mut command: impl std::borrow::BorrowMut<std::process::Command>, input: &str) -> Result<(bool, Vec<u8>, String)> {
+fn run(
+    mut command: impl std::borrow::BorrowMut<std::process::Command>,
+    input: &str,
+) -> Result<(bool, Vec<u8>, String)> {
     let command = command.borrow_mut();
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let mut stdin = child.stdin.take().context("the command has an input")?;

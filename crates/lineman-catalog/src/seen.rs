@@ -7,6 +7,7 @@ use regex::Regex;
 
 use crate::body::{Document, code_forms, is_wrapper};
 use crate::matching::Response;
+use crate::origin::Origin;
 use crate::pattern::constant;
 
 /// How much of one text rules look at, in bytes.
@@ -32,10 +33,20 @@ pub(crate) struct Seen {
     codes: Vec<String>,
     headers: Vec<(String, String)>,
     operation: Option<String>,
-    status: OnceCell<Option<u16>>,
+    status: OnceCell<Option<Status>>,
+    /// The line that begins an answer, where it was seen.
+    headline: Option<String>,
+    origin: OnceCell<Option<Origin>>,
     /// Whether a code may stand anywhere in the text, rather than in fields alone.
     prose: bool,
     place: Place,
+}
+
+/// The status of an answer, and where a text states it.
+#[derive(Clone, Copy, Debug)]
+struct Status {
+    code: u16,
+    offset: Option<usize>,
 }
 
 /// Where the text stands in what was given.
@@ -74,8 +85,8 @@ impl Seen {
             seen.headers.push(((*name).to_owned(), value));
         }
         seen.operation = response.operation.map(str::to_owned);
-        if response.status.is_some() {
-            seen.status = response.status.into();
+        if let Some(code) = response.status {
+            seen.status = Some(Status { code, offset: None }).into();
         }
         seen
     }
@@ -107,6 +118,11 @@ impl Seen {
         Seen { place: Place::At(line), ..self }
     }
 
+    /// Says with which line the answer begins.
+    pub(crate) fn with_headline(self, line: &str) -> Seen {
+        Seen { headline: Some(line.to_owned()), ..self }
+    }
+
     /// Says where the first line stands.
     pub(crate) fn numbered_from(self, line: usize) -> Seen {
         Seen { place: Place::From(line), ..self }
@@ -130,10 +146,29 @@ impl Seen {
 
     /// The status of the answer, or the one that the text states.
     pub(crate) fn status(&self) -> Option<u16> {
+        self.seen_status().map(|status| status.code)
+    }
+
+    /// Where the text states the status.
+    pub(crate) fn status_offset(&self) -> Option<usize> {
+        self.seen_status()?.offset
+    }
+
+    fn seen_status(&self) -> Option<Status> {
         *self.status.get_or_init(|| {
-            let stated = STATED_STATUS.captures(&self.flat)?;
-            stated.get(1)?.as_str().parse().ok()
+            let stated = STATED_STATUS.captures(&self.flat)?.get(1)?;
+            Some(Status { code: stated.as_str().parse().ok()?, offset: Some(stated.start()) })
         })
+    }
+
+    /// The line that begins the answer.
+    pub(crate) fn headline(&self) -> Option<&str> {
+        self.headline.as_deref()
+    }
+
+    /// Where in a configuration it arose, where the text says so.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.origin.get_or_init(|| Origin::of(&self.text)).as_ref()
     }
 
     /// Where a provider's code stands: nothing, a field, or an offset in the text.

@@ -67,7 +67,8 @@ mod tests {
     fn what_was_never_issued_is_told_from_what_may_have_been() {
         let check = |text: &str, expect: Option<Flaw>| assert_eq!(Flaw::of(text), expect, "{text}");
         check("", Some(Flaw::Empty));
-        for placeholder in ["***", "xxxxxxxx", "<token>", "${TOKEN}", "{{ token }}", "ChangeMe", "your-token-here", "null"]
+        for placeholder in
+            ["***", "xxxxxxxx", "<token>", "${TOKEN}", "{{ token }}", "ChangeMe", "your-token-here", "null"]
         {
             check(placeholder, Some(Flaw::Placeholder));
         }

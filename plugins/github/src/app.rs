@@ -94,8 +94,8 @@ pub(crate) fn key(pem: &str) -> Result<PrivateKeyDer<'static>, &'static str> {
         return Err(wrong);
     }
     let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| "is cut off or damaged")?;
-    let signs = any_supported_type(&der)
-        .is_ok_and(|key| key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256]).is_some());
+    let signs =
+        any_supported_type(&der).is_ok_and(|key| key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256]).is_some());
     if signs { Ok(der) } else { Err("is no RSA key of 2048 bits or more, or is damaged") }
 }
 

@@ -40,8 +40,13 @@ fn fault(code: &str, cause: Cause, pointer: &str, message: impl Into<String>) ->
 fn credential(settings: &Settings, secrets: &Secrets) -> Option<Finding> {
     match (&secrets.token, &secrets.app_private_key) {
         (None, None) => Some(
-            fault("token-missing", Cause::CredentialMissing, TOKEN, "The integration has neither a token nor an app's key.")
-                .remedy("Give `token`, or `app_id` and `app_private_key`, by reference under `secrets`."),
+            fault(
+                "token-missing",
+                Cause::CredentialMissing,
+                TOKEN,
+                "The integration has neither a token nor an app's key.",
+            )
+            .remedy("Give `token`, or `app_id` and `app_private_key`, by reference under `secrets`."),
         ),
         (Some(_), Some(_)) => Some(
             fault("credential-unclear", Cause::ConfigInvalid, TOKEN, "Both a token and an app's key are given.")
@@ -58,8 +63,13 @@ fn app_key(settings: &Settings, pem: &str) -> Option<Finding> {
     }
     let Some(id) = &settings.app_id else {
         return Some(
-            fault("app-id-missing", Cause::ConfigInvalid, "/settings/app_id", "An app's key is given, and not the app's id.")
-                .remedy("Set `app_id` to the app's id or client id, from its settings page."),
+            fault(
+                "app-id-missing",
+                Cause::ConfigInvalid,
+                "/settings/app_id",
+                "An app's key is given, and not the app's id.",
+            )
+            .remedy("Set `app_id` to the app's id or client id, from its settings page."),
         );
     };
     let id = id.to_string();
@@ -80,7 +90,11 @@ fn judge(token: &str) -> Option<Finding> {
     if let Some(flaw) = Flaw::of(token) {
         let (told, remedy) = flaw.told();
         let code = match flaw {
-            Flaw::Empty => return Some(fault("token-missing", Cause::CredentialMissing, TOKEN, "The token is empty.").remedy(remedy)),
+            Flaw::Empty => {
+                return Some(
+                    fault("token-missing", Cause::CredentialMissing, TOKEN, "The token is empty.").remedy(remedy),
+                );
+            }
             Flaw::Placeholder => "token-placeholder",
             Flaw::Whitespace => "token-whitespace",
         };
@@ -93,17 +107,26 @@ fn judge(token: &str) -> Option<Finding> {
     };
     if kind == Kind::Refresh {
         let message = "The token is a refresh token (ghr_…), which no API takes.";
-        return Some(malformed("token-refresh", message, "Store the user token (ghu_…) that it was issued with, and let the platform renew that."));
+        return Some(malformed(
+            "token-refresh",
+            message,
+            "Store the user token (ghu_…) that it was issued with, and let the platform renew that.",
+        ));
     }
     if !kind.has_length(token) {
-        let message = format!("The token is {} that was cut: {} characters are left.", kind.name(), token.chars().count());
+        let message =
+            format!("The token is {} that was cut: {} characters are left.", kind.name(), token.chars().count());
         return Some(malformed("token-cut", &message, "Store the whole token; it is shown once, when it is made."));
     }
     // GitHub alone says that a token is bad; that it cannot be one of GitHub's is worth a warning.
     (token::checksum(token) == Some(false)).then(|| {
-        malformed("token-checksum", "The token's own checksum says that it was mistyped.", "Store the token again, whole and unchanged.")
-            .confidence(Confidence::Likely)
-            .severity(Severity::Warn)
+        malformed(
+            "token-checksum",
+            "The token's own checksum says that it was mistyped.",
+            "Store the token again, whole and unchanged.",
+        )
+        .confidence(Confidence::Likely)
+        .severity(Severity::Warn)
     })
 }
 
@@ -152,7 +175,11 @@ fn api_url(settings: &Settings) -> Option<Finding> {
         _ => wrong(
             Cause::ConfigEndpointWrong,
             format!("`{text}` does not end in /api/v3, as the API of an Enterprise Server does."),
-            set(&format!("{}://{host}{}/api/v3", url.scheme(), url.port().map(|port| format!(":{port}")).unwrap_or_default())),
+            set(&format!(
+                "{}://{host}{}/api/v3",
+                url.scheme(),
+                url.port().map(|port| format!(":{port}")).unwrap_or_default()
+            )),
         )
         .map(|finding| finding.confidence(Confidence::Likely).severity(Severity::Warn)),
     }
@@ -161,8 +188,13 @@ fn api_url(settings: &Settings) -> Option<Finding> {
 fn organization(settings: &Settings) -> Option<Finding> {
     let name = settings.organization.as_ref()?;
     (!is_login(name)).then(|| {
-        fault("organization-name", Cause::ConfigInvalid, "/settings/organization", format!("`{name}` is not the name of an organisation."))
-            .remedy("Write the name as it stands in addresses: `github.com/NAME`.")
+        fault(
+            "organization-name",
+            Cause::ConfigInvalid,
+            "/settings/organization",
+            format!("`{name}` is not the name of an organisation."),
+        )
+        .remedy("Write the name as it stands in addresses: `github.com/NAME`.")
     })
 }
 
@@ -241,7 +273,10 @@ mod tests {
         check(r#"{"api_url": "https://acme.ghe.com"}"#, &[&set("https://api.acme.ghe.com")]);
         check(r#"{"api_url": "https://git.acme.example:8443"}"#, &[&set("https://git.acme.example:8443/api/v3")]);
         check(r#"{"api_url": "github"}"#, &[&set("https://api.github.com")]);
-        check(r#"{"organization": "https://github.com/acme"}"#, &["github/organization-name Write the name as it stands in addresses: `github.com/NAME`."]);
+        check(
+            r#"{"organization": "https://github.com/acme"}"#,
+            &["github/organization-name Write the name as it stands in addresses: `github.com/NAME`."],
+        );
         for url in ["https://github.com/acme/app.git", "git@github.com:acme/app.git", "acme/app.git"] {
             check(&format!(r#"{{"repositories": ["{url}"]}}"#), &["github/repository-name Write `acme/app`."]);
         }

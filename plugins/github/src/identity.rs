@@ -83,10 +83,7 @@ pub(crate) async fn check(cx: Cx<GitHub>) -> Outcome {
             )
             .pointer("/settings/login")
             .remedy(format!("Store a token of {expected}, or correct `login`."))
-            .doc(
-                "Get the authenticated user",
-                "https://docs.github.com/en/rest/users/users#get-the-authenticated-user",
-            )
+            .doc("Get the authenticated user", "https://docs.github.com/en/rest/users/users#get-the-authenticated-user")
             .into()),
         (Some(expected), None) => {
             let why = "an installation of an app belongs to no user";

@@ -55,7 +55,8 @@ fn sso(cx: &Cx<GitHub>, answer: &Answer, name: &str) -> Outcome {
     match answer.header("x-github-sso") {
         Some(header) if header.starts_with("partial-results") => {
             let (title, url) = SSO_DOC;
-            let message = format!("{name} leaves out what its single sign-on protects: the token is not authorised for it.");
+            let message =
+                format!("{name} leaves out what its single sign-on protects: the token is not authorised for it.");
             Err(cx
                 .finding("sso-partial", Cause::CredentialChallengeRequired, message)
                 .evidence(answer.evidence())

@@ -92,7 +92,9 @@ impl<'a> Wish<'a> {
         }
         let (name, access) = wanted.split_once([':', '=']).unwrap_or((wanted, "read"));
         let Some(access) = Access::of(access.trim()) else {
-            return Err(format!("The requirement `{id}` asks for `{wanted}`, which is neither a role nor a permission."));
+            return Err(format!(
+                "The requirement `{id}` asks for `{wanted}`, which is neither a role nor a permission."
+            ));
         };
         let name = name.trim();
         if name == "members" || name.starts_with("organization_") {
@@ -124,7 +126,10 @@ impl<'a> Wish<'a> {
 enum Verdict {
     Met,
     Missing(Box<Finding>),
-    NotProved { why: String, needs: Option<String> },
+    NotProved {
+        why: String,
+        needs: Option<String>,
+    },
     /// Another check says it.
     ToldElsewhere(Status),
 }
@@ -389,7 +394,8 @@ async fn probe(
         },
         (None, None) => return Ok(Verdict::not_proved("no `organization` is configured")),
     };
-    let operation = format!("{operation}{}", path.get(if name.is_some() { 3 } else { 2 }..).unwrap_or_default().join("/"));
+    let operation =
+        format!("{operation}{}", path.get(if name.is_some() { 3 } else { 2 }..).unwrap_or_default().join("/"));
     let answer = api::get(cx, &working(cx).await?, &operation, &path, Some("per_page=1")).await?;
     if answer.ok() {
         return Ok(match access {
@@ -443,19 +449,13 @@ mod tests {
         check(r#"{"scope": "read:org"}"#, Ok(Wish::Scope("read:org")));
         check(r#"{"permission": "push"}"#, Ok(Wish::Role("push", "acme/app")));
         check(r#"{"permission": "push", "repository": "acme/lib"}"#, Ok(Wish::Role("push", "acme/lib")));
-        check(
-            r#"{"permission": "contents:write"}"#,
-            Ok(Wish::Permission("contents", Access::Write, Some("acme/app"))),
-        );
+        check(r#"{"permission": "contents:write"}"#, Ok(Wish::Permission("contents", Access::Write, Some("acme/app"))));
         check(r#"{"permission": "members:read"}"#, Ok(Wish::Permission("members", Access::Read, None)));
         check(r#"{}"#, Err("The requirement `r` needs either `scope` or `permission`."));
         check(
             r#"{"permission": "contents:all"}"#,
             Err("The requirement `r` asks for `contents:all`, which is neither a role nor a permission."),
         );
-        check(
-            r#"{"permission": "push", "repository": "app"}"#,
-            Err("The requirement `r` names no repository: `app`."),
-        );
+        check(r#"{"permission": "push", "repository": "app"}"#, Err("The requirement `r` names no repository: `app`."));
     }
 }

@@ -124,9 +124,9 @@ async fn hidden(cx: &Cx<GitHub>, name: &str) -> Result<Finding, Stop> {
             .or_else(Cause::PermissionInsufficient, Confidence::Likely)
             .remedy("If the repository is private, add the scope repo in the settings of the token."),
         (Some(_), Some(login)) => finding.remedy(format!("Give {login} access to {name}.")),
-        (None, _) => finding
-            .or_else(Cause::PermissionInsufficient, Confidence::Possible)
-            .remedy(format!("Add {name} to the repositories that the token may access; its resource owner must be the repository's.")),
+        (None, _) => finding.or_else(Cause::PermissionInsufficient, Confidence::Possible).remedy(format!(
+            "Add {name} to the repositories that the token may access; its resource owner must be the repository's."
+        )),
         _ => finding,
     };
     Ok(finding.remedy("Check the spelling, and whether it was deleted or moved.").doc(title, url))
@@ -150,7 +150,11 @@ async fn covered(cx: &Cx<GitHub>, owner: &str, repo: &str) -> Result<(), Stop> {
     let mut finding = finding.subject("repository", &name);
     if let Some(other) = by {
         let detail = format!("Another installation of the app, {other}, does.");
-        return Err(finding.detail(detail).remedy("Correct `installation_id` or `organization`.").doc(title, url).into());
+        return Err(finding
+            .detail(detail)
+            .remedy("Correct `installation_id` or `organization`.")
+            .doc(title, url)
+            .into());
     }
     let selected = installation.repository_selection == "selected";
     let text = match selected {

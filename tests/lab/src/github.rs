@@ -140,7 +140,9 @@ impl Hub {
             (true, None) if request.path() == "/api/graphql" => "/graphql",
             (true, None) => {
                 let login = Response::new(302).header("location", "/login");
-                return Answer::Send(login.header("content-type", "text/html").body("<html>You are being redirected.</html>"));
+                return Answer::Send(
+                    login.header("content-type", "text/html").body("<html>You are being redirected.</html>"),
+                );
             }
             (false, _) => request.path(),
         };
@@ -148,7 +150,10 @@ impl Hub {
         let operation = operation(&request.method, &segments);
         let date = self.now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
         let finish = |response: Response| {
-            response.header("date", &date).header("server", "github.com").header("x-github-request-id", "1A2B:3C4D:5E6F")
+            response
+                .header("date", &date)
+                .header("server", "github.com")
+                .header("x-github-request-id", "1A2B:3C4D:5E6F")
         };
         // The path walk asks for the root without a credential; a fault is in what follows.
         if !segments.is_empty()
@@ -179,10 +184,8 @@ impl Hub {
             response = response.header("x-oauth-scopes", scopes.join(", "));
         }
         if let Some(end) = token.end(self.now()) {
-            response = response.header(
-                "github-authentication-token-expiration",
-                end.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
-            );
+            response = response
+                .header("github-authentication-token-expiration", end.strftime("%Y-%m-%d %H:%M:%S UTC").to_string());
         }
         response
     }
@@ -267,7 +270,9 @@ impl Hub {
                 self.permitted(caller, "members", "read:org")?;
                 let user = token.user.as_ref().and_then(|user| self.world.user.get(user));
                 match user.filter(|user| user.organizations.iter().any(|own| own == name)) {
-                    Some(_) => Ok(said(200, &json!({ "state": "active", "role": "member", "organization": organization.1 }))),
+                    Some(_) => {
+                        Ok(said(200, &json!({ "state": "active", "role": "member", "organization": organization.1 })))
+                    }
                     None => Err(refused(404, "Not Found", "rest/orgs/members")),
                 }
             }
@@ -277,7 +282,9 @@ impl Hub {
                 self.permitted(caller, "members", "read:org")?;
                 Ok(said(200, &json!([])))
             }
-            ("GET", ["repos", owner, repo, rest @ ..]) => self.serve_repository(&format!("{owner}/{repo}"), rest, caller),
+            ("GET", ["repos", owner, repo, rest @ ..]) => {
+                self.serve_repository(&format!("{owner}/{repo}"), rest, caller)
+            }
             ("POST", ["graphql"]) => Ok(graphql(self, &request.body, caller)),
             _ => Err(refused(404, "Not Found", "rest")),
         }

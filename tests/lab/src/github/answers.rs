@@ -39,7 +39,10 @@ pub(super) fn graphql(hub: &Hub, body: &[u8], caller: &Caller<'_>) -> Response {
     let (owner, name) = (variable("owner"), variable("name"));
     let full = format!("{owner}/{name}");
     let failed = |kind: &str, message: &str| {
-        said(200, &json!({ "data": { "repository": null }, "errors": [{ "type": kind, "path": ["repository"], "message": message }] }))
+        said(
+            200,
+            &json!({ "data": { "repository": null }, "errors": [{ "type": kind, "path": ["repository"], "message": message }] }),
+        )
     };
     if hub.world.organization.get(&owner).is_some_and(|organization| organization.single_sign_on_graphql) {
         return failed("FORBIDDEN", SSO).header("x-github-sso", sso_header(&owner));
