@@ -4,10 +4,10 @@ use std::path::Path;
 
 use anyhow::Result;
 use jiff::SignedDuration;
-use lineman_lab::faults;
 use lineman_lab::github::{self, Variant};
 use lineman_lab::tls::{Authority, Certificate, Tls};
-use lineman_tests::{CurlClient, Proxies, Stubs};
+use lineman_lab::{faults, gitlab};
+use lineman_tests::{ForgeClient, Proxies, Stubs};
 
 use crate::stage::Stage;
 
@@ -50,12 +50,39 @@ impl Stage {
         stage.forge(directory).map(|stage| stage.with(hub).with(enterprise).with(authority))
     }
 
-    /// What stages with forges have in common: proxies, broken ends, and curl.
+    /// A GitLab, one of one's own behind a private authority and below a path, an old one, and one
+    /// for each documented fault.
+    pub(crate) fn gitlab(directory: &Path) -> Result<Stage> {
+        let mut stage = Stage::bare();
+        let authority = Authority::new()?;
+        let start = |variant: gitlab::Variant| gitlab::Server::start(Tls::Off, variant);
+        let current = start(gitlab::Variant::default())?;
+        let own = gitlab::Variant { below_a_path: true, ..gitlab::Variant::default() };
+        let own = gitlab::Server::start(authority.tls(Certificate::Good)?, own)?;
+        let old = start(gitlab::Variant { version: Some("14.10.5"), ..gitlab::Variant::default() })?;
+        let names = &mut stage.names;
+        names.set("gitlab", current.url());
+        names.set("gitlab-below-a-path", own.url());
+        names.set("gitlab-website", own.url().trim_end_matches("/gitlab"));
+        names.set("gitlab-old", old.url());
+        names.set("ca", authority.ca_file().display());
+        for name in current.tokens() {
+            names.set(format!("token.{name}"), current.token(name)?);
+        }
+        for fault in faults().iter().filter(|fault| fault.service == "gitlab") {
+            let server = start(gitlab::Variant { fault: Some(&fault.id), ..gitlab::Variant::default() })?;
+            stage.names.set(fault.id.replace('/', "."), server.url());
+            stage = stage.with(server);
+        }
+        stage.forge(directory).map(|stage| stage.with(current).with(own).with(old).with(authority))
+    }
+
+    /// What stages with forges have in common: proxies, broken ends, and a client.
     fn forge(mut self, directory: &Path) -> Result<Stage> {
         let (proxies, stubs) = (Proxies::start(directory)?, Stubs::start()?);
         proxies.name(&mut self.names);
         stubs.name(&mut self.names);
-        self.curl = Some(CurlClient::new(directory)?);
+        self.forge = Some(ForgeClient::new(directory)?);
         Ok(self.with(proxies).with(stubs))
     }
 }

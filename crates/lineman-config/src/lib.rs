@@ -40,6 +40,7 @@ pub use config::{
     Config, Configured, Environment, Grants, Installed, Place, Plugins, Policy, ProcessEnvironment, SecretRef,
     SecretSource, Suppression, Vantage,
 };
+pub use connection::from_environment;
 pub use edit::{EditError, disable, enable};
 pub use error::{ConfigError, Mistake};
 pub use load::{enabled, load, plugins};

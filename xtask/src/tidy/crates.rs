@@ -18,7 +18,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lineman-report", &["lineman-catalog", "lineman-model"]),
     (
         "lineman",
-        &["lineman-catalog", "lineman-config", "lineman-engine", "lineman-host", "lineman-model", "lineman-report"],
+        &[
+            "lineman-catalog",
+            "lineman-config",
+            "lineman-engine",
+            "lineman-host",
+            "lineman-model",
+            "lineman-net",
+            "lineman-report",
+        ],
     ),
     ("lineman-plugin-*", &["lineman-sdk"]),
     // Broken plugins: some go round the SDK to be broken where it would not let them.

@@ -15,7 +15,7 @@ use crate::server::clean_command;
 /// curl, and openssl for the assertions of apps, doing what an integration with a forge is for:
 /// ask who the token is, look at the organisation and the repositories, list branches.
 #[derive(Debug)]
-pub struct CurlClient {
+pub struct ForgeClient {
     directory: PathBuf,
 }
 
@@ -26,18 +26,19 @@ struct Said {
     body: Value,
 }
 
-impl CurlClient {
+impl ForgeClient {
     /// A client that keeps its files in a directory.
-    pub fn new(directory: &Path) -> Result<CurlClient> {
-        let directory = directory.join("curl");
+    pub fn new(directory: &Path) -> Result<ForgeClient> {
+        let directory = directory.join("forge-client");
         fs::create_dir_all(&directory)?;
-        Ok(CurlClient { directory })
+        Ok(ForgeClient { directory })
     }
 
     /// Does what the integration is for. The first refusal is the answer.
     pub fn ask(&self, id: &str, integration: &Integration) -> Result<Answer> {
         let questions = match integration.provider.as_str() {
             "github" => self.github(id, integration),
+            "gitlab" => self.gitlab(integration),
             other => anyhow::bail!("curl is not told how to speak to {other}"),
         };
         Ok(match questions? {
@@ -55,7 +56,7 @@ impl CurlClient {
                     Ok(assertion) => header(&assertion),
                     Err(refusal) => return Ok(Some(refusal)),
                 };
-                let app = self.curl(integration, &assertion, "/app", None)?;
+                let app = self.forge(integration, &assertion, "/app", None)?;
                 if !app.good {
                     return Ok(Some(app.text));
                 }
@@ -64,7 +65,7 @@ impl CurlClient {
                     None => {
                         let organization = integration.setting("organization").unwrap_or_default();
                         let path = format!("/orgs/{organization}/installation");
-                        let found = self.curl(integration, &assertion, &path, None)?;
+                        let found = self.forge(integration, &assertion, &path, None)?;
                         if !found.good {
                             return Ok(Some(found.text));
                         }
@@ -72,7 +73,7 @@ impl CurlClient {
                     }
                 };
                 let path = format!("/app/installations/{installation}/access_tokens");
-                let minted = self.curl(integration, &assertion, &path, Some("{}"))?;
+                let minted = self.forge(integration, &assertion, &path, Some("{}"))?;
                 match minted.body["token"].as_str() {
                     Some(token) => token.to_owned(),
                     None => return Ok(Some(minted.text)),
@@ -97,7 +98,28 @@ impl CurlClient {
             questions.push(("/graphql".to_owned(), Some(query.to_string())));
         }
         for (path, body) in questions {
-            let said = self.curl(integration, &authorization, &path, body.as_deref())?;
+            let said = self.forge(integration, &authorization, &path, body.as_deref())?;
+            if !said.good {
+                return Ok(Some(said.text));
+            }
+        }
+        Ok(None)
+    }
+
+    fn gitlab(&self, integration: &Integration) -> Result<Option<String>> {
+        let token = integration.secret("token")?.unwrap_or_default();
+        let header = format!("Authorization: Bearer {token}");
+        let mut questions = Vec::new();
+        if integration.settings.contains_key("username") {
+            questions.push("/api/v4/user".to_owned());
+        }
+        let projects = integration.settings.get("projects").and_then(toml::Value::as_array);
+        for name in projects.into_iter().flatten().filter_map(toml::Value::as_str) {
+            let project = format!("/api/v4/projects/{}", name.replace('/', "%2F"));
+            questions.extend([project.clone(), format!("{project}/repository/branches")]);
+        }
+        for path in questions {
+            let said = self.curl(integration, &header, &path, None)?;
             if !said.good {
                 return Ok(Some(said.text));
             }
