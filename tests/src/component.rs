@@ -46,6 +46,7 @@ pub const COMPONENTS: &[Component] = &[
     apt("tinyproxy", &["tinyproxy"], &["tinyproxy", "-v"]),
     apt("unbound", &["unbound"], &["unbound", "-V"]),
     apt("ip", &["iproute2"], &["ip", "-V"]),
+    apt("curl", &["curl"], &["curl", "--version"]),
     apt("openssl", &["openssl"], &["openssl", "version"]),
     apt("faketime", &["faketime"], &["faketime", "--version"]),
     apt("python", &["python3", "python3-venv"], &["python3", "-c", "import venv, ensurepip"]),

@@ -56,7 +56,7 @@ impl ForgeClient {
                     Ok(assertion) => header(&assertion),
                     Err(refusal) => return Ok(Some(refusal)),
                 };
-                let app = self.forge(integration, &assertion, "/app", None)?;
+                let app = self.curl(integration, &assertion, "/app", None)?;
                 if !app.good {
                     return Ok(Some(app.text));
                 }
@@ -65,7 +65,7 @@ impl ForgeClient {
                     None => {
                         let organization = integration.setting("organization").unwrap_or_default();
                         let path = format!("/orgs/{organization}/installation");
-                        let found = self.forge(integration, &assertion, &path, None)?;
+                        let found = self.curl(integration, &assertion, &path, None)?;
                         if !found.good {
                             return Ok(Some(found.text));
                         }
@@ -73,7 +73,7 @@ impl ForgeClient {
                     }
                 };
                 let path = format!("/app/installations/{installation}/access_tokens");
-                let minted = self.forge(integration, &assertion, &path, Some("{}"))?;
+                let minted = self.curl(integration, &assertion, &path, Some("{}"))?;
                 match minted.body["token"].as_str() {
                     Some(token) => token.to_owned(),
                     None => return Ok(Some(minted.text)),
@@ -98,7 +98,7 @@ impl ForgeClient {
             questions.push(("/graphql".to_owned(), Some(query.to_string())));
         }
         for (path, body) in questions {
-            let said = self.forge(integration, &authorization, &path, body.as_deref())?;
+            let said = self.curl(integration, &authorization, &path, body.as_deref())?;
             if !said.good {
                 return Ok(Some(said.text));
             }
