@@ -113,10 +113,9 @@ impl Provider for GitLab {
             .needs(["projects"]),
             Check::new("version", Level::Dependency, "The GitLab still gets fixes", reach::version)
                 .needs(["identity"])
-                .optional()
                 .calls("GET /version", "read_user"),
             Check::new("read", Level::Operation, "Branches can be listed", projects::branches)
-                .needs(["projects"])
+                .needs(["projects", "settings"])
                 .calls("GET /projects/:id/repository/branches", "read_api"),
             Check::new("status", Level::Reach, "GitLab.com reports no incident that explains it", reach::status)
                 .explains(),
