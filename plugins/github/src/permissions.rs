@@ -74,13 +74,14 @@ impl<'a> Wish<'a> {
     /// Reads the words of a requirement. The only repository of the settings need not be named.
     pub(crate) fn read(requirement: &'a Requirement, settings: &'a Settings) -> Result<Wish<'a>, String> {
         let id = &requirement.id;
-        let repository = requirement.text("repository").or(match settings.repositories.as_slice() {
+        let named = requirement.text("repository");
+        if let Some(name) = named.filter(|name| !is_repository(name)) {
+            return Err(format!("The requirement `{id}` names no repository: `{name}`."));
+        }
+        let repository = named.or(match settings.repositories.as_slice() {
             [only] => Some(only.as_str()),
             _ => None,
         });
-        if let Some(name) = repository.filter(|name| !is_repository(name)) {
-            return Err(format!("The requirement `{id}` names no repository: `{name}`."));
-        }
         let wanted = match (requirement.text("scope"), requirement.text("permission")) {
             (Some(scope), None) => return Ok(Wish::Scope(scope)),
             (None, Some(permission)) => permission,
@@ -90,8 +91,9 @@ impl<'a> Wish<'a> {
         if ROLES.contains(&wanted) {
             return Ok(Wish::Role(wanted, repository.ok_or_else(unclear)?));
         }
-        let (name, access) = wanted.split_once([':', '=']).unwrap_or((wanted, "read"));
-        let Some(access) = Access::of(access.trim()) else {
+        let permission = wanted.split_once([':', '=']);
+        let Some((name, access)) = permission.and_then(|(name, access)| Some((name, Access::of(access.trim())?)))
+        else {
             return Err(format!(
                 "The requirement `{id}` asks for `{wanted}`, which is neither a role nor a permission."
             ));
