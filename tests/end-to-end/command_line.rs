@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use lineman_tests::{Outcome, clean_command};
 use serde_json::Value;
 
-use crate::isolation::Bench;
+use crate::bench::Bench;
 
 /// One integration for each verdict.
 const CONFIGURATION: &str = r#"version = 1
@@ -311,10 +311,15 @@ fn a_report_reads_well() -> Result<()> {
     Ok(())
 }
 
-/// The text without what differs from run to run: durations and the directory.
+/// The text without what differs from run to run and from machine to machine: durations, the
+/// directory, where the shell is, and what the kernel can do.
 fn stable(bench: &Bench, text: &str) -> String {
     let text = text.replace(&bench.path().display().to_string(), "DIRECTORY");
+    let text = text.split("\nHow it is confined here").next().unwrap_or_default();
     let lines = text.lines().map(|line| {
+        if line.starts_with("  sh  /") {
+            return "  sh  SHELL".to_owned();
+        }
         let (rest, unit) = line.rsplit_once(' ').unwrap_or((line, ""));
         let (head, number) = rest.rsplit_once(' ').unwrap_or((rest, ""));
         match (unit, number.parse::<f64>()) {

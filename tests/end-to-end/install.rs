@@ -9,7 +9,8 @@ use lineman_tests::{Outcome, clean_command};
 use minisign::KeyPair;
 use serde_json::Value;
 
-use crate::isolation::{Bench, library_file, library_of, sha256, swap};
+use crate::bench::{Bench, library_of};
+use crate::isolation::{library_file, sha256, swap};
 
 /// A user without plugins, and packages that were shipped to them.
 struct User {

@@ -77,6 +77,8 @@ pub struct Plugins {
 }
 
 /// What a plugin may see beyond what every plugin may, and the limits that are lower for it.
+///
+/// A grant is the user's word and is kept, even when the plugin does not ask for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
     /// Environment variables that are passed to its worker.
@@ -114,6 +116,9 @@ pub struct Configured {
     pub proxy: Option<SecretRef>,
     /// Ids of the checks that may change something at the provider.
     pub allow_writes: Vec<String>,
+    /// The absolute paths that its settings and its connection name: its plugin must be able to
+    /// read them.
+    pub paths: Vec<PathBuf>,
     /// Where the integration is written down.
     pub place: Place,
 }

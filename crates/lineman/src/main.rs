@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod executor;
 mod failure;
+mod grants;
 mod setup;
 mod terminal;
 mod trust;

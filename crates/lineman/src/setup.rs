@@ -2,6 +2,7 @@
 //! installed, which are enabled, which integrations were asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use lineman_model::{Cause, Description, Finding, PluginRef, SecretMap};
 
 use crate::cli::{Common, TrustArgs, Which};
 use crate::failure::Failure;
-use crate::{terminal, trust};
+use crate::grants::Access;
+use crate::{failure, trust};
 
 /// The plugins of this machine, and the descriptions of those that are used.
 pub(crate) struct Plugins {
@@ -144,7 +146,7 @@ impl Setup {
         let mut plugins = Plugins::find(common);
         if table.enable.iter().any(|id| plugins.installed(id).is_none()) {
             // The configuration's mistake may be a plugin's fault.
-            plugins.found.problems.iter().for_each(|problem| terminal::note(&problem.to_string()));
+            plugins.found.problems.iter().for_each(|problem| failure::warn(&problem.to_string()));
         }
         let first_use = hold(&plugins, &table)?;
         plugins.read(&table.enable)?;
@@ -165,15 +167,17 @@ impl Setup {
         let Some((trust, lock)) = self.first_use.as_ref().filter(|_| !self.config.plugins.enable.is_empty()) else {
             return Ok(());
         };
-        terminal::note(&match trust.write(lock) {
-            Ok(()) => format!(
-                "wrote {}, which holds the hashes of {}; keep it in version control",
-                trust.lock_file().display(),
+        let lock_file = trust.lock_file().display();
+        match trust.write(lock) {
+            Ok(()) => failure::note(&format!(
+                "wrote {lock_file}, which holds the hashes of {}; keep it in version control",
                 self.config.plugins.enable.join(", ")
-            ),
-            // Nothing protects the next run any more than this one; what must not be is asked for.
-            Err(error) => format!("{error}; so a changed plugin will not be noticed (--locked insists on it)"),
-        });
+            )),
+            // Nothing protects the next run any more than this one.
+            Err(error) => failure::warn(&format!(
+                "{error}; so a plugin that changes will not be noticed (with --locked this would be refused)"
+            )),
+        }
         Ok(())
     }
 
@@ -264,6 +268,19 @@ impl Setup {
             memory: grants.and_then(|grants| grants.memory),
             timeout: grants.and_then(|grants| grants.timeout_ms).map(Duration::from_millis),
         }
+    }
+
+    /// The paths that a plugin may read: those that its selected integrations name, and those that
+    /// it was granted.
+    pub(crate) fn readable(&self, id: &str, selected: &[&Configured]) -> Vec<PathBuf> {
+        let own = selected.iter().filter(|configured| configured.integration.provider == id);
+        let granted = self.config.plugins.grants.get(id).map(|grants| &grants.allow_paths);
+        own.flat_map(|configured| &configured.paths).chain(granted.into_iter().flatten()).cloned().collect()
+    }
+
+    /// What is worth saying before a run that stops nothing.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        Access::warnings(&self.config, |id| self.plugins.description(id), &ProcessEnvironment)
     }
 
     /// The environment variables that a plugin was granted and that are set.

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lineman_config::{ConfigError, SecretSource, enabled, load};
 use lineman_model::{CaBundle, EndpointPattern};
@@ -51,6 +51,7 @@ fn the_example_says_what_it_means() {
             "profile_file": profile.to_str(),
         })
     );
+    assert_eq!((acme.paths.as_slice(), forge.paths.as_slice()), (&[profile][..], &[][..]), "what the settings name");
     let connection = &integration.connection;
     assert_eq!(connection.endpoint("tokens"), Some("https://vpce-1.tokens.internal"));
     assert_eq!(connection.timeout_ms, Some(90_000));
@@ -110,7 +111,9 @@ fn check_environment(pairs: &[(&str, &str)], proxies: &[&str], ca: Option<CaBund
     let connection = &config.integrations[0].integration.connection;
     let found = connection.proxies.iter().map(|p| format!("{} {} {}", p.scheme, p.url.expose(), p.chosen_by));
     assert_eq!(found.collect::<Vec<_>>(), proxies, "{pairs:?}");
+    let named: Vec<PathBuf> = ca.iter().flat_map(|ca| ca.file.iter().chain(&ca.directory)).map(PathBuf::from).collect();
     assert_eq!(connection.ca, ca, "{pairs:?}");
+    assert_eq!(config.integrations[0].paths, named, "{pairs:?}");
     assert_eq!(connection.no_proxy.as_deref(), no_proxy, "{pairs:?}");
 }
 

@@ -2,7 +2,10 @@
 //! pipe to the host. Nothing here is trusted by the host: the plugin's code runs beside it.
 
 mod confine;
+mod fence;
 mod outbox;
+
+pub(crate) use confine::NOT_CONFINED;
 
 use std::ffi::OsString;
 use std::fs::File;

@@ -8,13 +8,13 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use lineman_config::{Configured, ProcessEnvironment};
 use lineman_engine::{ExitCode, FailOn as EngineFailOn, Limits, RunInfo, Selection, exit_code, hosts_of};
-use lineman_host::{Host, HostOptions, PluginSpec, refused_endpoints};
+use lineman_host::{Confinement, Host, HostOptions, PluginSpec, refused_endpoints};
 use lineman_model::{Event, Report, Vantage};
 use lineman_report::Format;
 
 use crate::cli::{CheckArgs, Checks, Common, FailOn};
 use crate::executor::Workers;
-use crate::failure::{Done, Failure};
+use crate::failure::{self, Done, Failure};
 use crate::setup::Setup;
 use crate::terminal::{self, Progress};
 
@@ -22,6 +22,7 @@ pub(crate) fn run(common: &Common, args: &CheckArgs) -> Done {
     let setup = Setup::load_to_run(common, args.trust)?;
     let selected = setup.select(&args.which)?;
     setup.admit(common, &selected)?;
+    setup.warnings().iter().for_each(|warning| failure::warn(warning));
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Internal(error.to_string()))?;
     let report = runtime.block_on(check(&setup, &selected, args))?;
     // Whatever still waits on a blocking thread has nothing to say any more.
@@ -69,6 +70,7 @@ async fn check(setup: &Setup, selected: &[&Configured], args: &CheckArgs) -> Res
                 programs: description.programs.clone(),
                 environment: setup.granted(id),
                 limits: setup.limits(id),
+                paths: setup.readable(id, selected),
             });
         }
     }
@@ -109,6 +111,7 @@ fn info(setup: &Setup) -> RunInfo {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             proxy: proxy(),
             seen_ip: None,
+            unconfined: Confinement::of_this_machine().landlock().is_none(),
         },
         lineman_version: env!("CARGO_PKG_VERSION").to_owned(),
         suppressions: setup.suppressions(),
