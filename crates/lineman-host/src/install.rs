@@ -97,6 +97,7 @@ impl Host {
         let own = manifest.library(package)?.file.clone();
         let fault = |error: io::Error| ManifestError::new(plugins, format!("cannot be written to: {error}"));
         DirBuilder::new().recursive(true).mode(0o755).create(plugins).map_err(fault)?;
+        guard::plugins(plugins)?;
         let beside = private(".installing-").tempdir_in(plugins).map_err(fault)?;
         let staged = beside.path().join(&manifest.id);
         DirBuilder::new().mode(0o755).create(&staged).map_err(fault)?;
@@ -127,7 +128,6 @@ impl Host {
 
         let directory = plugins.join(staged.id());
         let replaced = into_place(&staged.directory, &directory)?;
-        guard::plugin(&directory)?;
         Ok(Arrival { installed: Installed { directory, ..staged }, replaced, signed_by })
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use lineman_config::Plugins as Table;
-use lineman_host::{Acceptance, Installed, SearchPath, Trust, TrustError, TrustedKeys};
+use lineman_host::{Acceptance, Installed, SearchPath, Trust, TrustError, TrustedKeys, guard_configuration};
 
 use crate::cli::Common;
 use crate::failure::Failure;
@@ -12,7 +12,11 @@ use crate::setup::Plugins;
 
 /// What `[plugins]` says; nothing where there is no configuration yet.
 pub(crate) fn table(common: &Common) -> Result<Table, Failure> {
-    if common.config.exists() { Ok(lineman_config::plugins(&common.config)?) } else { Ok(Table::default()) }
+    if !common.config.exists() {
+        return Ok(Table::default());
+    }
+    guard_configuration(&common.config).map_err(Failure::refused)?;
+    Ok(lineman_config::plugins(&common.config)?)
 }
 
 /// Whom a configuration trusts.
