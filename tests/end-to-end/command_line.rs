@@ -58,6 +58,8 @@ fn bench() -> Result<Bench> {
     let bench = Bench::with(&["checks"])?;
     fs::write(bench.path().join("lineman.toml"), CONFIGURATION)?;
     fs::write(bench.path().join("error.txt"), EXPIRED)?;
+    let locked = run(&bench, "plugin lock")?;
+    ensure!(locked.exit == 0, "{locked:?}");
     Ok(bench)
 }
 
@@ -118,6 +120,12 @@ fn every_command_says_how_it_is_used() -> Result<()> {
             ("render --help", 0, &["Example:", "lineman render report.json"]),
             ("list --help", 0, &["Example:", "lineman list --label team=payments"]),
             ("plugin --help", 0, &["Example:", "lineman plugin info"]),
+            ("plugin install --help", 0, &["Examples:", "lineman plugin install acme-1.2.0.tar.gz --enable"]),
+            ("plugin remove --help", 0, &["Example:", "lineman plugin remove"]),
+            ("plugin enable --help", 0, &["Example:", "lineman plugin enable"]),
+            ("plugin disable --help", 0, &["Example:", "lineman plugin disable"]),
+            ("plugin lock --help", 0, &["Example:", "lineman plugin lock"]),
+            ("plugin enable", 2, &["<ID>"]),
             ("plugin pack --help", 0, &["Example:", "lineman plugin pack"]),
             ("schema --help", 0, &["Example:", "lineman schema > lineman.schema.json"]),
             ("completions --help", 0, &["Example:", "lineman completions bash"]),

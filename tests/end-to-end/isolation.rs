@@ -21,7 +21,7 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use crate::bench::{Bench, children, library_of, mark, marked};
 
 /// A configuration of integrations: name, provider, behaviour.
-fn configuration(integrations: &[(&str, &str, &str)]) -> String {
+pub(crate) fn configuration(integrations: &[(&str, &str, &str)]) -> String {
     let mut providers: Vec<_> = integrations.iter().map(|(_, provider, _)| format!("{provider:?}")).collect();
     providers.sort();
     providers.dedup();
@@ -45,7 +45,7 @@ fn telling(integration: &IntegrationReport) -> Result<&CheckReport> {
 }
 
 /// `error plugin.crashed lineman/plugin-crashed`, or `pass`.
-fn fate(integration: &IntegrationReport) -> Result<String> {
+pub(crate) fn fate(integration: &IntegrationReport) -> Result<String> {
     let check = telling(integration)?;
     let chief = check.findings.iter().find(|finding| finding.code.starts_with("lineman/")).or(check.findings.first());
     Ok(match chief {
@@ -207,7 +207,7 @@ fn a_plugin_that_never_answers_costs_itself_and_nothing_else() -> Result<()> {
 pub(crate) type Damage = fn(&Path) -> Result<()>;
 
 /// Puts another library into the place of a plugin's; the manifest names it.
-fn swap(directory: &Path, library: &[u8]) -> Result<()> {
+pub(crate) fn swap(directory: &Path, library: &[u8]) -> Result<()> {
     let file = library_file(directory)?;
     let old = sha256(&file)?;
     fs::write(&file, library)?;
@@ -216,12 +216,12 @@ fn swap(directory: &Path, library: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn library_file(directory: &Path) -> Result<PathBuf> {
+pub(crate) fn library_file(directory: &Path) -> Result<PathBuf> {
     let found = fs::read_dir(directory)?.flatten().find(|entry| entry.path().extension().is_some_and(|it| it == "so"));
     Ok(found.context("no library")?.path())
 }
 
-fn sha256(file: &Path) -> Result<String> {
+pub(crate) fn sha256(file: &Path) -> Result<String> {
     let summed = Outcome::of(clean_command("sha256sum").arg(file))?;
     Ok(summed.stdout.split_whitespace().next().context("no sum")?.to_owned())
 }
@@ -255,12 +255,6 @@ pub(crate) fn damages() -> &'static [(&'static str, &'static str, &'static str, 
         ("truncated", "error plugin.crashed lineman/plugin-crashed", "SIGBUS", |it| {
             let whole = fs::read(library_file(it)?)?;
             swap(it, &whole[..64 * 1024])
-        }),
-        ("changed", "error plugin.untrusted lineman/plugin-untrusted", "load error: hash-mismatch", |it| {
-            let file = library_file(it)?;
-            let mut bytes = fs::read(&file)?;
-            bytes.push(0);
-            Ok(fs::write(file, bytes)?)
         }),
         (
             "no-description",

@@ -16,8 +16,12 @@ mod command_line;
 mod confinement;
 mod containment;
 mod documents;
+mod forges;
+mod install;
 mod isolation;
+mod policy;
 mod stage;
+mod trust;
 
 use stage::Stage;
 
@@ -56,5 +60,8 @@ tables! {
     proxies: "rows/proxies.toml", crate::Stage::proxies, &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "moto"];
     names_and_routes: "rows/names-and-routes.toml", crate::Stage::networks,
         &["git", "nginx", "fcgiwrap", "unbound", "ip", "namespaces"];
+    http: "rows/http.toml", crate::Stage::apis,
+        &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "curl", "apache", "haproxy", "node", "oidc-provider"];
+    github: "rows/github.toml", crate::Stage::github, &["curl", "openssl", "tinyproxy", "squid"];
     aws: "rows/aws.toml", crate::Stage::aws, &["git", "nginx", "fcgiwrap", "moto", "faketime"];
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use lineman_model::protocol::{CheckAnswer, CheckRequest, CloseRequest, op};
-use lineman_model::{Cause, Evidence, Finding, Integration, Redactor, SecretMap};
+use lineman_model::{Cause, Evidence, Finding, Integration, Redactor, SecretMap, WORKER_MEMORY};
 use rustix::process::DumpableBehavior;
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
@@ -32,8 +32,6 @@ const CANCELLED: Duration = Duration::from_millis(250);
 const LAST: Duration = Duration::from_secs(2);
 /// A plugin that ends this many workers of its own is set aside for the run.
 const CRASHES: usize = 3;
-/// Limit of a worker's private memory unless set, bytes.
-const MEMORY: u64 = 1024 * 1024 * 1024;
 
 /// How the host works.
 #[derive(Clone, Debug)]
@@ -55,7 +53,7 @@ impl HostOptions {
             executable: "/proc/self/exe".into(),
             temporary: std::env::temp_dir(),
             path,
-            worker_memory: MEMORY,
+            worker_memory: WORKER_MEMORY,
         }
     }
 }
@@ -100,6 +98,17 @@ pub struct PluginSpec {
     /// The paths that it may read: those that its integrations name, and those that it was granted.
     /// One worker serves all of them, so it may read all of them.
     pub paths: Vec<PathBuf>,
+    /// Limits that are lower for it than for others.
+    pub limits: PluginLimits,
+}
+
+/// Limits that are lower for one plugin than for others.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PluginLimits {
+    /// Of its worker's private memory, bytes.
+    pub memory: Option<u64>,
+    /// Of one of its checks.
+    pub timeout: Option<Duration>,
 }
 
 /// Loads plugins into workers and runs their checks.
@@ -187,7 +196,7 @@ impl Host {
         // Not below the plugins: nobody knows yet which one it is.
         let own = self.scratch.path(format!("describe-{}", self.next_session.fetch_add(1, Ordering::Relaxed)));
         let reach = Reach::new(library, [], &own);
-        let launch = self.launch(library.to_owned(), String::new(), Vec::new(), &own, reach)?;
+        let launch = self.launch(library.to_owned(), String::new(), Vec::new(), None, &own, reach)?;
         match Worker::launch(&self.spawner, &launch).await {
             Ok((worker, description)) => {
                 worker.shutdown().await;
@@ -256,6 +265,7 @@ impl Host {
             programs: plugin.programs.clone(),
             directory: session.directory.display().to_string(),
         };
+        let deadline = plugin.spec.limits.timeout.map_or(deadline, |timeout| timeout.min(deadline));
         let Ok(_slot) = plugin.slots.acquire().await else { return CheckAnswer::default() };
 
         let first = match self.shared(&plugin).await {
@@ -428,7 +438,14 @@ impl Host {
         let named = plugin.spec.paths.iter().map(PathBuf::as_path).chain(plugin.programs.values().map(Path::new));
         let reach = Reach::new(&library, named, &own);
         let launch = self
-            .launch(library, sha256, plugin.spec.environment.clone(), &own.join("worker"), reach)
+            .launch(
+                library,
+                sha256,
+                plugin.spec.environment.clone(),
+                plugin.spec.limits.memory,
+                &own.join("worker"),
+                reach,
+            )
             .map_err(|error| LaunchError::NotLoaded { code: "no-directory".to_owned(), message: error.to_string() })?;
         let (worker, description) = match Worker::launch(&self.spawner, &launch).await {
             // Perhaps somebody ended it who was short of memory: a library that is at fault does it again.
@@ -449,6 +466,7 @@ impl Host {
         library: PathBuf,
         sha256: String,
         environment: Vec<(String, String)>,
+        memory: Option<u64>,
         directory: &Path,
         reach: Reach,
     ) -> Result<Launch, HostError> {
@@ -460,7 +478,7 @@ impl Host {
             executable: self.options.executable.clone(),
             library,
             sha256,
-            memory: self.options.worker_memory,
+            memory: self.options.worker_memory.min(memory.unwrap_or(u64::MAX)),
             environment,
             directory,
             reach,

@@ -105,6 +105,11 @@ pub struct CheckInfo {
     /// Whether it changes something at the provider, and so runs only when the configuration asks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub writes: bool,
+    /// Whether it looks for something that explains the failures of the others, such as an open
+    /// incident at the provider. It runs when they are over, and only where there is something to
+    /// explain or it is asked for by name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub explains: bool,
     /// Whether it blocks its thread.
     #[serde(default)]
     pub blocking: Blocking,

@@ -97,6 +97,7 @@
 mod answer;
 mod channel;
 mod cx;
+mod flaw;
 mod http;
 mod once;
 mod outcome;
@@ -106,18 +107,23 @@ mod provider;
 mod runtime;
 mod session;
 pub mod shim;
+mod status;
 pub mod testing;
+mod transport;
 
 pub use answer::Answer;
 pub use cx::{Cx, HttpCx};
+pub use flaw::Flaw;
 pub use http::RequestBuilder;
 pub use jiff::Timestamp;
-pub use lineman_model::{CaBundle, Connection, Integration, Proxy, Requirement, Secret, SecretMap};
+pub use lineman_model::{CaBundle, Certificate, Connection, Integration, Proxy, Requirement, Secret, SecretMap};
 pub use lineman_net::{Limits, Protocol, Target, Walk};
 pub use once::Once;
 pub use outcome::{Outcome, Stop};
 pub use program::{Program, ProgramOutput};
 pub use provider::{About, Check, Provider};
+pub use status::{Feed, Scope};
+pub use transport::{ClientCertificate, Transport};
 pub use url::{Url, form_urlencoded as form};
 
 #[doc(hidden)]

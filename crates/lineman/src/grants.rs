@@ -31,7 +31,7 @@ impl Access {
     /// below it.
     pub(crate) fn of(plugin: &Description, granted: Option<&Grants>, env: &dyn Environment) -> Access {
         let none = Grants::default();
-        let Grants { allow_env, allow_paths } = granted.unwrap_or(&none);
+        let Grants { allow_env, allow_paths, .. } = granted.unwrap_or(&none);
         let wanted: Vec<PathBuf> = plugin.paths.iter().map(|path| at_home(path, env)).collect();
         let wish = |what: &String, granted| Wish { what: what.clone(), granted };
         let paths = plugin.paths.iter().zip(&wanted);
@@ -93,6 +93,7 @@ mod tests {
             let grants = Grants {
                 allow_env: allow_env.iter().map(ToString::to_string).collect(),
                 allow_paths: allow_paths.iter().map(PathBuf::from).collect(),
+                ..Grants::default()
             };
             let access = Access::of(&plugin, Some(&grants), &env);
             let wishes = access.environment.iter().chain(&access.paths);

@@ -7,6 +7,7 @@ mod failure;
 mod grants;
 mod setup;
 mod terminal;
+mod trust;
 
 use std::process::ExitCode;
 
