@@ -435,6 +435,7 @@ impl Host {
             memory: self.options.worker_memory,
             environment,
             directory,
+            offline: false,
         })
     }
 }

@@ -17,6 +17,7 @@ mod host;
 mod manifest;
 mod package;
 mod policy;
+pub mod probe;
 mod process;
 mod programs;
 mod scratch;

@@ -3,6 +3,7 @@
 mod info;
 mod list;
 mod pack;
+mod verify;
 
 use crate::cli::{Common, PluginCommand};
 use crate::failure::Done;
@@ -12,5 +13,6 @@ pub(crate) fn run(common: &Common, command: &PluginCommand) -> Done {
         PluginCommand::List { format } => list::run(common, *format),
         PluginCommand::Info { id, format } => info::run(common, id, *format),
         PluginCommand::Pack { library, out, licence } => pack::run(library, out, licence, common),
+        PluginCommand::Verify(args) => verify::run(common, args),
     }
 }
