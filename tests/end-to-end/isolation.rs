@@ -71,7 +71,7 @@ impl Bench {
     }
 }
 
-fn library_of(name: &str) -> PathBuf {
+pub(crate) fn library_of(name: &str) -> PathBuf {
     profile_dir().join(format!("liblineman_misbehaving_{}.so", name.replace('-', "_")))
 }
 

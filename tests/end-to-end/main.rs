@@ -12,6 +12,7 @@
 
 mod canary;
 mod command_line;
+mod conformance;
 mod documents;
 mod isolation;
 mod stage;

@@ -120,14 +120,21 @@ fn property(old: &Value, new: &Value, what: &str, path: &str, seen: &mut Vec<Str
             }
         }
     }
-    for (word, lower_is_stricter) in [("maximum", true), ("maxLength", true), ("maxItems", true)]
-        .into_iter()
-        .chain([("minimum", false), ("minLength", false), ("minItems", false)])
-    {
+    for (word, lower_is_stricter) in [("maximum", true), ("maxLength", true), ("maxItems", true)].into_iter().chain([
+        ("minimum", false),
+        ("minLength", false),
+        ("minItems", false),
+    ]) {
         let number = |schema: &Value| schema.get(word).and_then(Value::as_f64);
         let stricter = match (number(old), number(new)) {
             (None, Some(_)) => true,
-            (Some(was), Some(is)) => if lower_is_stricter { is < was } else { is > was },
+            (Some(was), Some(is)) => {
+                if lower_is_stricter {
+                    is < was
+                } else {
+                    is > was
+                }
+            }
             _ => false,
         };
         if stricter {
@@ -220,16 +227,44 @@ mod tests {
         check("/catalog/rule", json!([]), &["the finding code `refused` is gone, and was not deprecated"]);
         check("/settings/required", json!(["site", "mode"]), &["the setting `mode` is required now"]);
         check("/settings/required", json!([]), &[]);
-        check("/settings/properties/site", json!({ "type": "integer" }), &["the setting `site` may not be of type string any more"]);
-        check("/settings/properties/site", json!({ "type": "string", "pattern": "^a" }), &["the setting `site` has another `pattern`: `^a`"]);
-        check("/settings/$defs/Mode/oneOf", json!([{ "const": "fast" }]), &["the setting `mode` may not be `slow` any more"]);
+        check(
+            "/settings/properties/site",
+            json!({ "type": "integer" }),
+            &["the setting `site` may not be of type string any more"],
+        );
+        check(
+            "/settings/properties/site",
+            json!({ "type": "string", "pattern": "^a" }),
+            &["the setting `site` has another `pattern`: `^a`"],
+        );
+        check(
+            "/settings/$defs/Mode/oneOf",
+            json!([{ "const": "fast" }]),
+            &["the setting `mode` may not be `slow` any more"],
+        );
         check("/settings/$defs/Mode/oneOf", json!([{ "const": "fast" }, { "const": "slow" }, { "const": "new" }]), &[]);
         check("/settings/properties/size/maximum", json!(10), &["the setting `size` has a stricter `maximum`: `10`"]);
-        check("/settings/properties/size/type", json!("number"), &["the setting `size` may not be of type null any more"]);
-        check("/settings/properties/proxy/properties", json!({}), &["the setting `proxy.port` is gone, and was not deprecated"]);
+        check(
+            "/settings/properties/size/type",
+            json!("number"),
+            &["the setting `size` may not be of type null any more"],
+        );
+        check(
+            "/settings/properties/proxy/properties",
+            json!({}),
+            &["the setting `proxy.port` is gone, and was not deprecated"],
+        );
         check("/secrets/properties", json!({}), &["the secret `token` is gone, and was not deprecated"]);
-        check("/secrets/properties/token", json!({ "type": "string", "enum": ["a"] }), &["the secret `token` may be one of `a` only"]);
-        check("/secrets", json!({ "type": "object", "additionalProperties": false, "properties": { "token": { "type": "string" } } }), &["secrets that are not named are refused now"]);
+        check(
+            "/secrets/properties/token",
+            json!({ "type": "string", "enum": ["a"] }),
+            &["the secret `token` may be one of `a` only"],
+        );
+        check(
+            "/secrets",
+            json!({ "type": "object", "additionalProperties": false, "properties": { "token": { "type": "string" } } }),
+            &["secrets that are not named are refused now"],
+        );
     }
 
     #[test]

@@ -14,14 +14,14 @@ use crate::kit::{Fault, Kit};
 use crate::{Case, endpoint};
 
 /// The deadline of a call that has no reason to wait.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(8);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(15);
 /// How much later than its deadline an answer may come: the host gives less, and this machine may
 /// be busy.
 pub(crate) const SLACK: Duration = Duration::from_secs(2);
 /// How long a plugin may be silent before it is taken to have said everything.
 pub(crate) const QUIET: Duration = Duration::from_millis(300);
 /// How long a shutdown may take.
-pub(crate) const SHUTDOWN: Duration = Duration::from_secs(3);
+pub(crate) const SHUTDOWN: Duration = Duration::from_secs(5);
 
 /// A plugin in a worker, and everything that came out of it.
 pub(crate) struct Bench<'a> {
@@ -49,6 +49,8 @@ pub(crate) struct Call {
     pub(crate) findings: Vec<Finding>,
     /// Everything that was said in it, as it was said.
     pub(crate) said: Vec<String>,
+    /// Whether something of it could not be read, so that what was found is not known.
+    pub(crate) garbled: bool,
     pub(crate) end: Option<End>,
 }
 
@@ -66,6 +68,7 @@ impl Call {
     /// The status that the host would give the check; none for one that did not run.
     pub(crate) fn status(&self) -> Option<Status> {
         match self.end.as_ref()? {
+            _ if self.garbled => Some(Status::Error),
             End::Result(outcome) if outcome.skip.is_some() && self.findings.is_empty() => None,
             End::Result(_) => Some(Status::of(&self.judged().collect::<Vec<_>>())),
             _ => Some(Status::Error),
@@ -176,9 +179,16 @@ impl<'a> Bench<'a> {
         .collect()
     }
 
-    /// Runs checks, each in a session of its own, no more at once than the plugin takes, and
-    /// waits for their ends.
+    /// Runs checks to their ends. Those that never end are the business of another case.
     pub(crate) async fn run_each(&mut self, checks: &[&CheckInfo], place: &Place<'_>) -> Result<Vec<u64>, Fault> {
+        let calls = self.try_each(checks, place).await?;
+        self.answered(&calls)?;
+        Ok(calls)
+    }
+
+    /// Runs checks, each in a session of its own, no more at once than the plugin takes, and
+    /// waits for their ends while there is hope.
+    pub(crate) async fn try_each(&mut self, checks: &[&CheckInfo], place: &Place<'_>) -> Result<Vec<u64>, Fault> {
         let most = usize::try_from(self.kit.description()?.max_parallel.max(1)).unwrap_or(usize::MAX);
         let mut all = Vec::new();
         for some in checks.chunks(most) {
@@ -260,7 +270,10 @@ impl<'a> Bench<'a> {
                     let last = self.probe.written();
                     let last = last.lines().rev().find(|line| !line.trim().is_empty());
                     let last = last.map(|line| format!(", after `{line}`")).unwrap_or_default();
-                    return Err(Fault::Crash(format!("the plugin's worker {ending} during {}{last}", during.join(", "))));
+                    return Err(Fault::Crash(format!(
+                        "the plugin's worker {ending} during {}{last}",
+                        during.join(", ")
+                    )));
                 }
             }
         }
@@ -322,6 +335,7 @@ impl<'a> Bench<'a> {
             Ok(Some(end)) => self.end(call, end),
             Ok(None) => {}
             Err(error) => {
+                entry.garbled = true;
                 let what = entry.what.clone();
                 self.malformed.push(format!("{what}: {} that cannot be read: {error}", kind_name(kind)));
                 if matches!(kind, event::RESULT | event::ERROR) {

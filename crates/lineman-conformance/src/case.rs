@@ -175,6 +175,16 @@ cases! {
         "Keep what is named, marked as deprecated for one release before it goes.";
 }
 
+impl Case {
+    /// Whether it is about time, which other cases beside it take away.
+    pub(crate) fn is_about_time(self) -> bool {
+        matches!(
+            self,
+            Case::Quick | Case::Deadline | Case::Cancellation | Case::Parallel | Case::NotStalled | Case::Shutdown
+        )
+    }
+}
+
 /// There is no case of this id.
 #[derive(Debug, thiserror::Error)]
 #[error("there is no case `{id}`; there is {}", Case::ALL.iter().map(|case| case.id()).collect::<Vec<_>>().join(", "))]

@@ -25,9 +25,9 @@ pub fn junit(verification: &Verification) -> io::Result<Vec<u8>> {
     let suites = writer.create_element("testsuites").with_attribute(("name", name.as_str())).with_attributes(counts());
     suites.write_inner_content(|writer| {
         let suite = writer.create_element("testsuite").with_attribute(("name", plugin.id.as_str()));
-        suite.with_attributes(counts()).write_inner_content(|writer| {
-            cases.iter().try_for_each(|case| one(writer, &plugin.id, case))
-        })?;
+        suite
+            .with_attributes(counts())
+            .write_inner_content(|writer| cases.iter().try_for_each(|case| one(writer, &plugin.id, case)))?;
         Ok(())
     })?;
     let mut bytes = writer.into_inner();
@@ -37,9 +37,11 @@ pub fn junit(verification: &Verification) -> io::Result<Vec<u8>> {
 
 fn one(writer: &mut Writer<Vec<u8>>, plugin: &str, case: &CaseReport) -> io::Result<()> {
     let time = seconds(case.duration_ms);
-    let element = writer
-        .create_element("testcase")
-        .with_attributes([("name", case.id), ("classname", plugin), ("time", time.as_str())]);
+    let element = writer.create_element("testcase").with_attributes([
+        ("name", case.id),
+        ("classname", plugin),
+        ("time", time.as_str()),
+    ]);
     let seen = case.seen.join("\n");
     let told = [case.protects, &seen, case.mend.unwrap_or_default()].join("\n");
     let outcome = match case.status {

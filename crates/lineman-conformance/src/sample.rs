@@ -258,9 +258,15 @@ mod tests {
         };
         check(json!({ "type": "string" }), Some(json!("example")));
         check(json!({ "type": "string", "examples": ["eu"] }), Some(json!("eu")));
-        check(json!({ "type": "string", "examples": ["https://git.example.com/a.git"] }), Some(json!("http://127.0.0.1:9/a.git")));
+        check(
+            json!({ "type": "string", "examples": ["https://git.example.com/a.git"] }),
+            Some(json!("http://127.0.0.1:9/a.git")),
+        );
         check(json!({ "type": "string", "format": "uri" }), Some(json!("http://127.0.0.1:9/")));
-        check(json!({ "type": "string", "examples": ["https://provider.com/a"] }), Some(json!("https://provider.com/a")));
+        check(
+            json!({ "type": "string", "examples": ["https://provider.com/a"] }),
+            Some(json!("https://provider.com/a")),
+        );
         check(json!({ "type": "string", "pattern": "^[0-9]{12}$" }), None);
         check(json!({ "type": "string", "minLength": 20 }), None);
         check(json!({ "$ref": "#/$defs/Mode" }), Some(json!("fast")));

@@ -61,7 +61,8 @@ impl Subject {
             return Err(SubjectError::NoPlugin { path });
         }
         let mut magic = [0; 4];
-        if path.is_file() && File::open(&path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == ELF {
+        if path.is_file() && File::open(&path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == ELF
+        {
             return Ok(Subject { library: Ok(path.clone()), path, shipped: None, _package: None });
         }
         let package = Package::open(&path)?;

@@ -102,7 +102,9 @@ impl Progress {
             ProgressDrawTarget::hidden()
         };
         let bar = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template(&format!("{{spinner}} {{pos}}/{{len}} {what} · {{elapsed}} · {{wide_msg}}")) {
+        if let Ok(style) =
+            ProgressStyle::with_template(&format!("{{spinner}} {{pos}}/{{len}} {what} · {{elapsed}} · {{wide_msg}}"))
+        {
             bar.set_style(style);
         }
         Progress { bar, running: Mutex::default() }

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lineman_catalog::Catalog;
 use lineman_host::probe::{Ground, ProbeError};
@@ -12,7 +12,7 @@ use crate::kit::{Fault, Kit, Verdict, none};
 use crate::sample::properties;
 
 /// How long loading and describing may take; most of it is this machine's.
-const QUICK: Duration = Duration::from_secs(5);
+const QUICK: Duration = Duration::from_secs(3);
 /// More calls at once than this are a mistake.
 const MOST_PARALLEL: u32 = 65_536;
 /// The longest title, bytes.
@@ -150,7 +150,8 @@ pub(super) fn schemas(kit: &Kit<'_>) -> Verdict {
         let kinds = property.get("type").map(|kind| kind.as_array().cloned().unwrap_or_else(|| vec![kind.clone()]));
         let text = |kinds: &Vec<Value>| kinds.iter().all(|kind| kind == "string" || kind == "null");
         // A schema of several parts is judged by what fits it.
-        let fits_text = || jsonschema::validator_for(property).is_ok_and(|validator| !validator.is_valid(&Value::from(1)));
+        let fits_text =
+            || jsonschema::validator_for(property).is_ok_and(|validator| !validator.is_valid(&Value::from(1)));
         if !kinds.as_ref().map_or_else(fits_text, text) {
             seen.push(format!("the secret `{name}` is not a string"));
         }
@@ -211,12 +212,17 @@ pub(super) async fn stable(kit: &Kit<'_>) -> Verdict {
         return Ok(());
     }
     let at = first.bytes().zip(second.bytes()).position(|(a, b)| a != b).unwrap_or(first.len().min(second.len()));
-    let around = |text: &str| String::from_utf8_lossy(&text.as_bytes()[at.saturating_sub(30)..text.len().min(at + 20)]).into_owned();
+    let around = |text: &str| {
+        String::from_utf8_lossy(&text.as_bytes()[at.saturating_sub(30)..text.len().min(at + 20)]).into_owned()
+    };
     Err(Fault::fail(format!("`…{}…` at first, `…{}…` then", around(first), around(second))))
 }
 
-pub(super) fn quick(kit: &Kit<'_>) -> Verdict {
-    let took = kit.took()?;
+pub(super) async fn quick(kit: &Kit<'_>) -> Verdict {
+    kit.said()?;
+    let started = Instant::now();
+    kit.probe(Ground::default()).await?;
+    let took = started.elapsed();
     if took <= QUICK {
         return Ok(());
     }
@@ -254,6 +260,7 @@ fn packets(pid: i32) -> std::io::Result<u64> {
     }
     let new = fs::read_to_string(format!("/proc/{pid}/net/snmp6")).unwrap_or_default();
     let named = new.lines().filter_map(|line| line.split_once(char::is_whitespace));
-    tries += named.filter(|(name, _)| TRIES.contains(name)).filter_map(|(_, n)| n.trim().parse::<u64>().ok()).sum::<u64>();
+    tries +=
+        named.filter(|(name, _)| TRIES.contains(name)).filter_map(|(_, n)| n.trim().parse::<u64>().ok()).sum::<u64>();
     Ok(tries)
 }

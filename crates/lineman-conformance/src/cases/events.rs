@@ -12,7 +12,7 @@ async fn round<'a>(kit: &'a Kit<'a>) -> Result<Bench<'a>, Fault> {
     let mut bench = Bench::new(kit).await?;
     let closed = Endpoint::start(Manner::Closed).await?;
     let place = bench.place(&closed)?;
-    let calls = bench.run_each(&kit.checks()?, &place).await?;
+    let calls = bench.try_each(&kit.checks()?, &place).await?;
     let sessions: Vec<u64> = calls.iter().filter_map(|call| Some(bench.calls.get(call)?.session)).collect();
     let closing = sessions.into_iter().map(|session| bench.close(session)).collect::<Result<Vec<u64>, Fault>>()?;
     bench.settle(&closing, crate::bench::SLACK).await?;
@@ -69,7 +69,11 @@ pub(super) async fn silent_after_the_end(kit: &Kit<'_>) -> Verdict {
 pub(super) async fn own_calls_only(kit: &Kit<'_>) -> Verdict {
     let bench = round(kit).await?;
     let foreign = bench.strays.iter().filter(|(number, _)| !bench.calls.contains_key(number));
-    none(foreign.map(|(number, kind)| format!("{} for the call {number}, which there was not", kind_name(*kind))).collect())
+    none(
+        foreign
+            .map(|(number, kind)| format!("{} for the call {number}, which there was not", kind_name(*kind)))
+            .collect(),
+    )
 }
 
 pub(super) async fn events(kit: &Kit<'_>) -> Verdict {

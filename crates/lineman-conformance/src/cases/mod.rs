@@ -30,7 +30,7 @@ pub(crate) async fn run(kit: &Kit<'_>, case: Case) -> Verdict {
         Case::Links => description::links(kit),
         Case::Catalog => description::catalog(kit),
         Case::Stable => description::stable(kit).await,
-        Case::Quick => description::quick(kit),
+        Case::Quick => description::quick(kit).await,
         Case::Offline => description::offline(kit).await,
         Case::UnknownOperation => requests::unknown_operation(kit).await,
         Case::MalformedRequests => requests::malformed(kit).await,

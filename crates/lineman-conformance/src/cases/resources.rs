@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 
 use lineman_model::CheckInfo;
@@ -25,24 +27,38 @@ fn of_kernel(bench: &Bench<'_>, name: &str) -> Result<u64, Fault> {
     value.and_then(|value| value.split_whitespace().next()?.parse().ok()).ok_or_else(unknown)
 }
 
+/// The threads of a worker, with the names that they gave themselves.
+fn threads_of(bench: &Bench<'_>) -> Result<BTreeMap<OsString, String>, Fault> {
+    let unknown = || Fault::Skip("the kernel does not tell the threads of the worker".to_owned());
+    let pid = bench.probe.pid().ok_or_else(unknown)?;
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).map_err(|_| unknown())?;
+    // One that ends while it is looked at has no name, and is no thread any more.
+    let named = |task: fs::DirEntry| Some((task.file_name(), fs::read_to_string(task.path().join("comm")).ok()?));
+    Ok(tasks.flatten().filter_map(named).map(|(id, name)| (id, name.trim().to_owned())).collect())
+}
+
 pub(super) async fn threads(kit: &Kit<'_>) -> Verdict {
     let mut bench = Bench::new(kit).await?;
     let closed = Endpoint::start(Manner::Closed).await?;
     let place = bench.place(&closed)?;
-    let before = of_kernel(&bench, "Threads")?;
+    // Once it answers, the worker's own threads are there.
+    bench.descriptors().await?;
+    let before = threads_of(&bench)?;
     bench.run_each(&kit.checks()?, &place).await?;
     if !bench.shut_down().await? {
         return Err(Fault::see("it does not shut down", Case::Shutdown));
     }
     // A thread that was joined may be in the kernel's list for a moment.
+    let mut left = Vec::new();
     for _ in 0..(SLACK.as_millis() / QUIET.as_millis()) {
-        if of_kernel(&bench, "Threads")? <= before {
+        left =
+            threads_of(&bench)?.into_iter().filter(|(id, _)| !before.contains_key(id)).map(|(_, name)| name).collect();
+        if left.is_empty() {
             return Ok(());
         }
         bench.quiet().await?;
     }
-    let after = of_kernel(&bench, "Threads")?;
-    Err(Fault::fail(format!("{} of its threads are left after shutdown", after - before)))
+    Err(Fault::fail(format!("after shutdown, threads are left: {}", left.join(", "))))
 }
 
 /// A check that asks nobody, if there is one: a long run is about the plugin, not about sockets.

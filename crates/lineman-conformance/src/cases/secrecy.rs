@@ -35,7 +35,9 @@ fn search(bench: &Bench<'_>, planted: &[Planted]) -> Vec<String> {
         seen.push(format!("`{name}` is in what the plugin writes to stdout or stderr"));
     }
     for (what, said) in bench.said() {
-        seen.extend(planted.iter().filter(|it| it.is_in(said)).map(|it| format!("`{}` is in what {what} says", it.name)));
+        seen.extend(
+            planted.iter().filter(|it| it.is_in(said)).map(|it| format!("`{}` is in what {what} says", it.name)),
+        );
     }
     seen.sort();
     seen.dedup();

@@ -8,8 +8,6 @@ use crate::kit::{Fault, Kit, Verdict, none};
 
 /// The deadline of a call that is still there when everything ends.
 const LATE: Duration = Duration::from_secs(60);
-/// The deadline of calls that wait while their session ends.
-const SOON: Duration = Duration::from_secs(1);
 
 pub(super) async fn sessions(kit: &Kit<'_>) -> Verdict {
     let mut bench = Bench::new(kit).await?;
@@ -47,41 +45,26 @@ pub(super) async fn sessions(kit: &Kit<'_>) -> Verdict {
 pub(super) async fn shared_session(kit: &Kit<'_>) -> Verdict {
     let mut bench = Bench::new(kit).await?;
     let mut seen = Vec::new();
-    for manner in [Manner::Closed, Manner::Repeats(403), Manner::Silent] {
+    for manner in [Manner::Closed, Manner::Repeats(403)] {
         let endpoint = Endpoint::start(manner).await?;
         let place = bench.place(&endpoint)?;
         let most = usize::try_from(kit.description()?.max_parallel.max(1)).unwrap_or(usize::MAX);
-        let session = bench.session();
-        let checks = kit.checks()?;
-        let within = if manner == Manner::Silent { SOON } else { DEADLINE };
-        let started = checks.iter().take(most).map(|check| bench.check(check, session, &place, within));
-        let mut calls = started.collect::<Result<Vec<u64>, Fault>>()?;
-        if manner == Manner::Silent {
-            calls.push(bench.close(session)?);
-        }
-        bench.settle(&calls, within + SLACK).await?;
-        for call in calls.iter().filter_map(|call| bench.calls.get(call)) {
+        let (session, checks) = (bench.session(), kit.checks()?);
+        let started = checks.iter().take(most).map(|check| bench.check(check, session, &place, DEADLINE));
+        let calls = started.collect::<Result<Vec<u64>, Fault>>()?;
+        // It ends under them.
+        let closing = bench.close(session)?;
+        bench.settle(&calls, DEADLINE + SLACK).await?;
+        bench.settle(&[closing], SLACK).await?;
+        for call in bench.answered(&calls)? {
             match &call.end {
                 Some(End::Refused(code)) => seen.push(format!("{} is refused with code {code}", call.what)),
                 Some(End::Error(failure)) => seen.push(format!("{} is an error: {}", call.what, failure.message)),
-                Some(_) => {}
-                None => seen.push(format!("{} is never answered beside the others of its session", call.what)),
+                _ => {}
             }
         }
     }
-    // A check that is never answered alone either is the business of another case.
-    if seen.iter().any(|seen| seen.contains("never answered")) && !alone_answers(kit).await? {
-        return Err(Fault::see("a check is never answered", crate::Case::OneTerminalEvent));
-    }
     none(seen)
-}
-
-async fn alone_answers(kit: &Kit<'_>) -> Result<bool, Fault> {
-    let mut bench = Bench::new(kit).await?;
-    let closed = Endpoint::start(Manner::Closed).await?;
-    let place = bench.place(&closed)?;
-    let calls = bench.run_each(&kit.checks()?, &place).await?;
-    Ok(calls.iter().all(|call| bench.has_ended(*call)))
 }
 
 pub(super) async fn shutdown(kit: &Kit<'_>) -> Verdict {

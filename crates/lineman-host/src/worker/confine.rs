@@ -42,7 +42,8 @@ pub(super) fn leave_the_network() -> io::Result<()> {
     // SAFETY: no descriptor table is unshared, and the process has one thread yet.
     #[expect(unsafe_code, reason = "the call is unsafe for a flag that is not used here")]
     unsafe {
-        unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNET).or_else(|_| unshare_unsafe(UnshareFlags::NEWNET))?;
+        unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNET)
+            .or_else(|_| unshare_unsafe(UnshareFlags::NEWNET))?;
     }
     Ok(())
 }

@@ -78,6 +78,14 @@ pub(crate) struct VerifyArgs {
     /// What makes the exit code 1
     #[arg(long, value_name = "STATUS", default_value = "fail")]
     pub(crate) fail_on: FailOn,
+
+    /// Cases at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) jobs: u16,
+
+    /// Calls of a long run, over which memory and descriptors must be steady
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub(crate) calls: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

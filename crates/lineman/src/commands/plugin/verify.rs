@@ -18,7 +18,8 @@ pub(super) fn run(common: &Common, args: &VerifyArgs) -> Done {
         cases: args.case.clone(),
         given: args.settings.as_deref().map(given).transpose()?.unwrap_or_default(),
         against: args.against.as_deref().map(older).transpose()?,
-        ..Options::default()
+        jobs: args.jobs.into(),
+        calls: usize::try_from(args.calls).unwrap_or(usize::MAX),
     };
     let host = HostOptions::new(std::env::var("PATH").unwrap_or_default());
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Internal(error.to_string()))?;
