@@ -14,8 +14,10 @@ mod bench;
 mod canary;
 mod command_line;
 mod confinement;
+mod conformance;
 mod containment;
 mod documents;
+mod forges;
 mod install;
 mod isolation;
 mod policy;
@@ -61,5 +63,6 @@ tables! {
         &["git", "nginx", "fcgiwrap", "unbound", "ip", "namespaces"];
     http: "rows/http.toml", crate::Stage::apis,
         &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "curl", "apache", "haproxy", "node", "oidc-provider"];
+    github: "rows/github.toml", crate::Stage::github, &["curl", "openssl", "tinyproxy", "squid"];
     aws: "rows/aws.toml", crate::Stage::aws, &["git", "nginx", "fcgiwrap", "moto", "faketime"];
 }

@@ -97,6 +97,7 @@
 mod answer;
 mod channel;
 mod cx;
+mod flaw;
 mod http;
 mod once;
 mod outcome;
@@ -112,6 +113,7 @@ mod transport;
 
 pub use answer::Answer;
 pub use cx::{Cx, HttpCx};
+pub use flaw::Flaw;
 pub use http::RequestBuilder;
 pub use jiff::Timestamp;
 pub use lineman_model::{CaBundle, Certificate, Connection, Integration, Proxy, Requirement, Secret, SecretMap};
