@@ -268,7 +268,7 @@ fn a_plugin_reaches_what_it_was_given_and_nothing_else() -> Result<()> {
         ensure!(differences.is_empty(), "as user {user}:\n{}", differences.join("\n"));
         ensure!(!outcome.report()?.run.vantage.unconfined, "the report does not know that plugins are confined");
         ensure!(
-            outcome.stderr.contains("`plugins.reaches-out` grants") && outcome.stderr.lines().count() == 1,
+            outcome.stderr.contains("`plugins.reaches-out` grants") && outcome.stderr.matches("warning").count() == 1,
             "a grant that nobody asked for is worth one warning: {}",
             outcome.stderr
         );
@@ -293,7 +293,7 @@ fn without_landlock_the_attempts_succeed_and_it_is_said() -> Result<()> {
         ensure!(differences.is_empty(), "as user {user}:\n{}", differences.join("\n"));
         ensure!(outcome.report()?.run.vantage.unconfined, "the report does not say it");
         let human = without_landlock(|| Outcome::of(stand.command().args(["check", "leaving"])))?;
-        ensure!(human.stdout.contains("the kernel has no"), "{}", human.stdout);
+        ensure!(human.stdout.contains("the kernel has no"), "{human:?}");
         let info = without_landlock(|| Outcome::of(stand.command().args(["plugin", "info", "reaches-out"])))?;
         ensure!(info.stdout.contains("this kernel has no Landlock"), "{}", info.stdout);
         if me() == 0 && user != 0 {
