@@ -292,6 +292,11 @@ fn without_landlock_the_attempts_succeed_and_it_is_said() -> Result<()> {
         let differences = differences(&told, &expected);
         ensure!(differences.is_empty(), "as user {user}:\n{}", differences.join("\n"));
         ensure!(outcome.report()?.run.vantage.unconfined, "the report does not say it");
+        // Free, it has changed the other plugin, which is noticed.
+        let changed = Outcome::of(stand.command().args(["check", "leaving"]))?;
+        ensure!(changed.exit == 2 && changed.stderr.contains("its manifest is not the one"), "{changed:?}");
+        let accepted = Outcome::of(stand.command().args(["plugin", "lock"]))?;
+        ensure!(accepted.exit == 0, "{accepted:?}");
         let human = without_landlock(|| Outcome::of(stand.command().args(["check", "leaving"])))?;
         ensure!(human.stdout.contains("the kernel has no"), "{human:?}");
         let info = without_landlock(|| Outcome::of(stand.command().args(["plugin", "info", "reaches-out"])))?;

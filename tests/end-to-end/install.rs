@@ -257,7 +257,10 @@ fn a_signature_is_asked_for_where_keys_are_trusted() -> Result<()> {
     // As the tool itself names it, in the comment above the key.
     ensure!(keys.pk.to_box()?.to_string().contains(key), "{key} is not the key");
     user.says("plugin list", 0, &[&format!("raw is signed by {key}"), "enabled"])?;
-    assert_eq!(user.listed()?["signer"], key);
+    assert_eq!(user.listed()?["signer"], serde_json::json!({ "key": key, "trusted": true }));
+    user.says("plugin info raw", 0, &[&format!("signed by {key}")])?;
+    let elsewhere = "--config nowhere.toml";
+    user.says(&format!("plugin list {elsewhere}"), 0, &[&format!("raw is signed, so it says, by {key}")])?;
     let mut flipped = fs::read(user.file("raw-1/plugin.toml.minisig"))?;
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;
