@@ -69,7 +69,8 @@ pub(crate) fn file_name() -> String {
 
 fn read(path: &Path) -> Result<(Signature, String), ManifestError> {
     let none = |_| ManifestError::untrusted(path, "is not a signature of minisign");
-    let text = String::from_utf8(read_limited(path, SIGNATURE_LIMIT)?).map_err(|_| none(()))?;
+    let bytes = read_limited(path, SIGNATURE_LIMIT).map_err(|error| ManifestError { untrusted: true, ..error })?;
+    let text = String::from_utf8(bytes).map_err(|_| none(()))?;
     let signature = Signature::decode(&text).map_err(|_| none(()))?;
     // Two bytes of algorithm, then the id, lowest byte first.
     let id = text.lines().nth(1).and_then(|line| STANDARD.decode(line).ok());
