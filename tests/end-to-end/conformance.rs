@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use lineman_tests::{Outcome, profile_dir};
 use serde_json::{Value, json};
 
-use crate::isolation::{Bench, library_of};
+use crate::bench::{Bench, library_of};
 
 /// How many plugins are judged at once: most of the time they wait.
 const AT_ONCE: usize = 4;

@@ -4,23 +4,51 @@ use lineman_model::{Alternative, Cause, Confidence, Doc, Remedy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::seen::Seen;
 use crate::{Catalog, Match, paste};
 
 /// The name of the format of [`Explanation`].
 pub const EXPLANATION_SCHEMA: &str = "lineman.explanation/1";
+
+/// Most guesses that are made where nothing is known.
+const MOST_GUESSES: usize = 3;
 
 /// Names the causes of pasted text of unknown form, likeliest first: each rule once, and each
 /// cause once per line.
 ///
 /// The text may be a program's output, a log, `curl -i` or `curl -v` output, JSON or XML, or all
 /// of these at once. Catalogs are taken in their order where rules fit equally well;
-/// [`Catalog::network`] belongs at the end.
+/// [`Catalog::shared`] ones belong at the end.
 pub fn explain<'a>(catalogs: &[&'a Catalog], input: &str) -> Vec<Match<'a>> {
+    ranked(catalogs, &failures(catalogs, input))
+}
+
+/// [`explain`]; where no catalog is sure of anything, what statuses and words of every kind make
+/// possible comes after it.
+pub fn explain_or_guess<'a>(catalogs: &[&'a Catalog], input: &str) -> Vec<Match<'a>> {
+    let failures = failures(catalogs, input);
+    let mut found = ranked(catalogs, &failures);
+    if found.iter().all(|found| found.confidence == Confidence::Possible) {
+        let mut guesses = ranked(&[Catalog::general()], &failures);
+        let mut told: BTreeSet<&Cause> = found.iter().map(|found| found.cause).collect();
+        guesses.retain(|guess| told.insert(guess.cause));
+        guesses.truncate(MOST_GUESSES);
+        found.append(&mut guesses);
+        // A guess tells more than a rule that knows the words and not the cause.
+        found.sort_by_key(|found| *found.cause == Cause::Undetermined);
+    }
+    found
+}
+
+fn failures(catalogs: &[&Catalog], input: &str) -> Vec<Seen> {
     let code_headers: Vec<String> = catalogs.iter().flat_map(|catalog| catalog.code_headers()).cloned().collect();
-    let failures = paste::failures(input, &code_headers);
+    paste::failures(input, &code_headers)
+}
+
+fn ranked<'a>(catalogs: &[&'a Catalog], failures: &[Seen]) -> Vec<Match<'a>> {
     let mut found: Vec<Match<'a>> = Vec::new();
     for catalog in catalogs {
-        for seen in &failures {
+        for seen in failures {
             for new in catalog.match_seen(seen) {
                 match found.iter_mut().find(|old| old.code == new.code) {
                     Some(old) if old.rank < new.rank => *old = new,
@@ -78,6 +106,15 @@ pub struct Matched {
     pub text: String,
     /// Its number, counted from one; absent where the text has no lines.
     pub line: Option<usize>,
+    /// The resource that it was about, as a provisioning tool addresses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The file of the configuration that declares the resource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line in that file, counted from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_line: Option<usize>,
 }
 
 impl Explanation {
@@ -99,7 +136,20 @@ impl From<&Match<'_>> for Explained {
             remedies: found.remedies.clone(),
             docs: found.rule.docs.clone(),
             also_possible: found.rule.also_possible.clone(),
-            matched: Matched { text: found.text.clone(), line: found.line },
+            matched: Matched::from(found),
+        }
+    }
+}
+
+impl From<&Match<'_>> for Matched {
+    fn from(found: &Match<'_>) -> Matched {
+        let origin = found.origin.clone().unwrap_or_default();
+        Matched {
+            text: found.text.clone(),
+            line: found.line,
+            address: origin.address,
+            file: origin.file,
+            file_line: origin.line,
         }
     }
 }
@@ -155,6 +205,55 @@ mod tests {
             check(&format!("{prefix}{{\"code\":\"UnknownKey\"}}"), &[("unknown-key", Some(1))]);
         }
         check("│ Error: the key\n│ has expired", &[("key-expired", Some(1)), ("key-unwell", Some(1))]);
+    }
+
+    #[test]
+    fn a_provisioning_tool_says_where_it_arose() {
+        let framed = "\u{1b}[31m╷\u{1b}[0m\n│ \u{1b}[1mError: \u{1b}[0mmaking it: UnknownKey: AK1234\n│ \n│   with module.a.acme_key.k,\n│   on keys.tf line 3, in resource \"acme_key\" \"k\":\n│    3: resource \"acme_key\" \"k\" {\n│ \n╵\n╷\n│ Error: the key has expired\n│ \n│   with acme_key.l[0],\n│   on main.tf line 9, in resource \"acme_key\" \"l\":\n╵\n";
+        let plain = framed.replace(['╷', '│', '╵'], "").replace("\n ", "\n");
+        let timed = framed.lines().fold(String::new(), |all, line| all + "2026-01-31T12:00:01.1234567Z " + line + "\n");
+        let long = "acme_key.m: Creating...\n".repeat(50) + &plain;
+        let json = r#"{"@level":"error","type":"diagnostic","diagnostic":{"severity":"error","summary":"the key has expired","address":"acme_key.l[0]","range":{"filename":"main.tf","start":{"line":9},"end":{"line":12}}}}
+{"@level":"error","type":"diagnostic","diagnostic":{"severity":"error","summary":"UnknownKey: AK1234","address":"module.a.acme_key.k","range":{"filename":"keys.tf","start":{"line":3},"end":{"line":4}}}}"#;
+        let catalog = acme();
+        for input in [framed, &plain, &timed, &long, json] {
+            let places = |code: &str| -> Vec<String> {
+                let matches = explain(&[&catalog], input);
+                let found = matches.iter().filter(|found| found.rule.code == code);
+                found.map(|found| found.origin.as_ref().map(ToString::to_string).unwrap_or_default()).collect()
+            };
+            assert_eq!(places("unknown-key"), ["module.a.acme_key.k, keys.tf line 3"], "{input}");
+            assert_eq!(places("key-expired"), ["acme_key.l[0], main.tf line 9"], "{input}");
+        }
+        let shown = Explanation::new(&explain(&[&catalog], framed)).matches.remove(0).matched;
+        assert_eq!(
+            (shown.address.as_deref(), shown.file.as_deref(), shown.file_line),
+            (Some("module.a.acme_key.k"), Some("keys.tf"), Some(3))
+        );
+    }
+
+    #[test]
+    fn the_provider_of_a_resource_comes_first() {
+        let other = Catalog::parse("other", &crate::fixture::ACME.replace("provisioned_as = [\"acme\"]", "")).unwrap();
+        let catalog = acme();
+        let first = |input: &str| explain(&[&other, &catalog], input)[0].provider.to_owned();
+        assert_eq!(first("Error: UnknownKey: AK1234"), "other");
+        assert_eq!(first("Error: UnknownKey: AK1234\n  with acme_key.k,"), "acme");
+    }
+
+    #[test]
+    fn a_guess_is_made_where_nothing_is_sure_and_nowhere_else() {
+        let catalog = acme();
+        let causes = |input: &str| -> Vec<String> {
+            explain_or_guess(&[&catalog], input).iter().map(|found| found.cause.to_string()).collect()
+        };
+        assert_eq!(causes("HTTP/1.1 401 Unauthorized\n\nUnknownKey"), ["credential.invalid"]);
+        assert_eq!(causes("HTTP/1.1 401 Unauthorized\n\n"), ["credential.invalid"]);
+        assert_eq!(
+            causes("error: the key has exploded and access was denied"),
+            ["permission.insufficient", "undetermined"]
+        );
+        assert_eq!(causes("all is well"), [""; 0]);
     }
 
     #[test]

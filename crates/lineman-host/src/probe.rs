@@ -17,12 +17,16 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::confinement::Reach;
 use crate::host::{HostError, HostOptions};
 use crate::process::{Launch, LaunchError, Worker};
 use crate::programs;
 use crate::scratch::Scratch;
 use crate::spawner::Spawner;
 use crate::worker::NO_NAMESPACE;
+
+/// The directory of what probes may write.
+const PROBES: &str = "probes";
 
 /// Starts probes. It has private directories and a thread of its own, as a host has.
 pub struct Prober {
@@ -104,6 +108,8 @@ impl Prober {
             memory: self.options.worker_memory,
             environment: ground.environment,
             directory: self.directory()?,
+            // What it is asked about lies in directories beside its own.
+            reach: Reach::new(library, [], &self.scratch.path(PROBES)),
             offline: ground.offline,
         };
         let (tap, messages) = mpsc::unbounded_channel();
@@ -113,7 +119,8 @@ impl Prober {
 
     /// A private directory, empty and of its own, that goes when the prober goes.
     pub fn directory(&self) -> io::Result<PathBuf> {
-        self.scratch.directory(&format!("probe-{}", self.next.fetch_add(1, Ordering::Relaxed)))
+        let name = self.next.fetch_add(1, Ordering::Relaxed).to_string();
+        self.scratch.directory(self.scratch.path(PROBES).join(name))
     }
 
     /// The absolute paths of those of these programs that this machine has.
