@@ -20,6 +20,7 @@
 mod command;
 mod config;
 mod connection;
+mod deprecated;
 mod error;
 mod include;
 mod integration;
@@ -33,11 +34,13 @@ mod resolve;
 mod schema;
 mod settings;
 mod source;
+mod walk;
 
 pub use config::{
     Config, Configured, Environment, Grants, Installed, Place, Plugins, ProcessEnvironment, SecretRef, SecretSource,
     Suppression, Vantage,
 };
+pub use deprecated::Deprecations;
 pub use error::{ConfigError, Mistake};
 pub use load::{enabled, load};
 pub use problem::Problem;

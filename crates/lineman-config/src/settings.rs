@@ -1,6 +1,4 @@
-use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
@@ -14,6 +12,7 @@ use crate::nearest::{list, nearest, quoted, suggestion};
 use crate::node::{Node, with_article};
 use crate::problem::Problem;
 use crate::reference::absolute;
+use crate::walk::walk;
 
 /// The settings that a plugin declares, ready to check an integration's.
 pub(crate) struct Shape {
@@ -46,8 +45,13 @@ impl Shape {
         for layer in defaults.into_iter().chain(own) {
             let mut settings = layer.json()?;
             let directory = layer.source.directory();
-            let paths = Paths { schema: &self.schema, directory: &directory, env, steps: Cell::new(MOST_STEPS) };
-            paths.make_absolute(&self.schema, &mut settings, 0);
+            walk(&self.schema, &mut settings, &mut |_, schema, value| {
+                if let Value::String(path) = value
+                    && schema.get("format").and_then(Value::as_str) == Some("path")
+                {
+                    *path = absolute(path, &directory, env).to_string_lossy().into_owned();
+                }
+            });
             merge(&mut merged, settings);
         }
         let errors: Vec<_> = self.validator.iter_errors(&merged).collect();
@@ -129,54 +133,6 @@ impl Shape {
     fn beside(&self, error: &ValidationError<'_>) -> Option<&Value> {
         let (parent, _) = error.schema_path().as_str().rsplit_once('/')?;
         self.schema.pointer(parent)
-    }
-}
-
-/// How many parts of a schema are followed to find paths, and how deep: a schema may refer to
-/// itself, even twice.
-const MOST_STEPS: u32 = 100_000;
-const DEEPEST: u32 = 100;
-
-/// Makes absolute what a schema gives the format `path`.
-struct Paths<'a> {
-    schema: &'a Value,
-    directory: &'a Path,
-    env: &'a dyn Environment,
-    steps: Cell<u32>,
-}
-
-impl Paths<'_> {
-    /// Follows a part of the schema and the value that it is about together.
-    fn make_absolute(&self, schema: &Value, value: &mut Value, depth: u32) {
-        let Some(steps) = self.steps.get().checked_sub(1).filter(|_| depth < DEEPEST) else { return };
-        self.steps.set(steps);
-        let go = |schema: &Value, value: &mut Value| self.make_absolute(schema, value, depth + 1);
-        let target = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
-        if let Some(target) = target.and_then(|target| self.schema.pointer(target)) {
-            go(target, value);
-        }
-        for keyword in ["allOf", "anyOf", "oneOf"] {
-            schema.get(keyword).and_then(Value::as_array).into_iter().flatten().for_each(|schema| go(schema, value));
-        }
-        match value {
-            Value::String(path) if schema.get("format").and_then(Value::as_str) == Some("path") => {
-                *path = absolute(path, self.directory, self.env).to_string_lossy().into_owned();
-            }
-            Value::Array(items) => {
-                if let Some(schema) = schema.get("items") {
-                    items.iter_mut().for_each(|item| go(schema, item));
-                }
-            }
-            Value::Object(fields) => {
-                for (name, field) in fields {
-                    let named = schema.get("properties").and_then(|properties| properties.get(name));
-                    if let Some(schema) = named.or_else(|| schema.get("additionalProperties")) {
-                        go(schema, field);
-                    }
-                }
-            }
-            _ => {}
-        }
     }
 }
 

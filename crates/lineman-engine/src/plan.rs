@@ -79,6 +79,8 @@ impl Step {
             writes: false,
             blocking: Blocking::No,
             calls: Vec::new(),
+            deprecated: false,
+            replaced_by: None,
         };
         Step { work: Work::Known { info, findings, holds }, left_out: None, needs: Vec::new() }
     }

@@ -85,7 +85,7 @@ Examples:
     #[command(after_help = "Example:\n  lineman list --label team=payments")]
     List(ListArgs),
 
-    /// List, describe and pack plugins
+    /// List and describe plugins, write and pack new ones
     #[command(subcommand, after_help = "Example:\n  lineman plugin info git")]
     Plugin(PluginCommand),
 

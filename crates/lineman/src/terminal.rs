@@ -82,6 +82,12 @@ pub(crate) fn print(text: &[u8]) -> std::io::Result<()> {
     out.flush()
 }
 
+/// Tells the user something beside the answer, on stderr.
+#[expect(clippy::print_stderr, reason = "standard output belongs to the answer")]
+pub(crate) fn note(text: &str) {
+    eprintln!("lineman: note: {text}");
+}
+
 /// Shows how far a run has come, on stderr, when that is a terminal; and takes itself away.
 pub(crate) struct Progress {
     bar: ProgressBar,

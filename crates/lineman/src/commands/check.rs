@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use lineman_config::{Configured, ProcessEnvironment};
+use lineman_config::{Configured, Deprecations, ProcessEnvironment};
 use lineman_engine::{ExitCode, FailOn as EngineFailOn, Limits, RunInfo, Selection, exit_code};
 use lineman_host::{Host, HostOptions, PluginSpec, refused_endpoints};
 use lineman_model::{Event, Report, Vantage};
@@ -22,10 +22,15 @@ pub(crate) fn run(common: &Common, args: &CheckArgs) -> Done {
     let setup = Setup::load(common)?;
     let selected = setup.select(&args.which)?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Internal(error.to_string()))?;
+    let mut deprecations = Deprecations::of(&setup.config, &selected, &setup.plugins);
+    deprecations.named("--only", &args.checks.only);
+    deprecations.named("--skip", &args.checks.skip);
     let report = runtime.block_on(check(&setup, &selected, args))?;
     // Whatever still waits on a blocking thread has nothing to say any more.
     runtime.shutdown_background();
     write(common, args, &report)?;
+    deprecations.found(&report);
+    deprecations.notes().iter().for_each(|note| terminal::note(note));
     let fail_on = match args.fail_on {
         FailOn::Fail => EngineFailOn::Fail,
         FailOn::Warn => EngineFailOn::Warn,
