@@ -1,14 +1,15 @@
 //! What the documents show works as they show it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lineman_tests::{Outcome, Site, workspace};
 
-/// The documents at the root of the source tree: name and text.
+/// The documents of the source tree, at its root and in `docs`: name and text.
 fn documents() -> Vec<(String, String)> {
-    let entries = fs::read_dir(workspace()).unwrap().map(|entry| entry.unwrap().path());
-    let documents = entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let entries = |directory: PathBuf| fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let documents = entries(workspace().to_owned()).chain(entries(workspace().join("docs")));
+    let documents = documents.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     documents.map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap())).collect()
 }
 
@@ -70,4 +71,21 @@ fn their_configurations_are_read() {
         }
     }
     assert!(shown > 0, "no document shows a configuration");
+}
+
+/// A block of JSON below a link to a file shows that file.
+#[test]
+fn their_messages_are_those_that_are_held_to() {
+    let mut shown = 0;
+    for (name, text) in documents() {
+        for (before, block) in text.split("```json\n").zip(text.split("```json\n").skip(1)) {
+            let link = before.trim_end().rsplit_once("](").and_then(|(_, link)| link.split_once(')'));
+            let (link, _) = link.unwrap_or_else(|| panic!("{name}: a block of JSON without the file that it is from"));
+            let file = Path::new(&name).parent().unwrap().join(link);
+            let golden = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            assert_eq!(block.split("```").next(), Some(golden.as_str()), "{name} shows something else than {link}");
+            shown += 1;
+        }
+    }
+    assert!(shown > 0, "no document shows a message");
 }

@@ -12,9 +12,11 @@
 
 mod canary;
 mod command_line;
+mod compatibility;
 mod documents;
 mod isolation;
 mod stage;
+mod vendor;
 
 use stage::Stage;
 
