@@ -112,13 +112,12 @@ fn from_nothing_to_a_plugin_that_names_the_fault() {
 #[test]
 fn a_tarball_is_one_directory_with_what_is_shipped() {
     let vendor = Vendor { directory: tempfile::tempdir().unwrap() };
-    let library = lineman_tests::profile_dir().join("liblineman_plugin_git.so");
-    let packed = vendor.lineman(&["plugin", "pack", library.to_str().unwrap(), "--out", "out/git.tgz"]);
+    let library = workspace().join("tests/abi-1.0/plugin/liblineman_abi_1_0.so");
+    let packed = vendor.lineman(&["plugin", "pack", library.to_str().unwrap(), "--out", "out/old.tgz"]);
     assert_eq!(packed.exit, 0, "{}", packed.stderr);
-    let listed = Outcome::of(vendor.command("tar").args(["-tzf", "out/git.tgz"])).unwrap();
-    let version = env!("CARGO_PKG_VERSION");
-    let expected = ["description.json", "liblineman_plugin_git.so", "plugin.toml"];
-    let expected = expected.map(|file| format!("git-{version}/{file}"));
+    let listed = Outcome::of(vendor.command("tar").args(["-tzf", "out/old.tgz"])).unwrap();
+    let expected = ["description.json", "liblineman_abi_1_0.so", "plugin.toml"];
+    let expected = expected.map(|file| format!("abi-1-0-1.0.0/{file}"));
     assert_eq!(listed.stdout.lines().collect::<Vec<_>>(), expected, "{}", listed.stderr);
 }
 
