@@ -1,15 +1,16 @@
 //! What the documents show works as they show it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use lineman_tests::{Outcome, Site, workspace};
 
-/// The documents of the source tree, at its root and in `docs`: name and text.
+/// The documents at the root of the source tree and in `docs`: name and text.
 fn documents() -> Vec<(String, String)> {
-    let entries = |directory: PathBuf| fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
-    let documents = entries(workspace().to_owned()).chain(entries(workspace().join("docs")));
-    let documents = documents.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let directories = [workspace().to_owned(), workspace().join("docs")];
+    let entries = directories.iter().flat_map(|directory| fs::read_dir(directory).unwrap());
+    let entries = entries.map(|entry| entry.unwrap().path());
+    let documents = entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     documents.map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap())).collect()
 }
 

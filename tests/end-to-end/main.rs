@@ -10,12 +10,18 @@
 //! is real. In [`findings`] an installed Lineman must name it. In [`catalogs`] Lineman runs with
 //! the plugins' catalogs emptied, and must miss the rows that say so.
 
+mod bench;
 mod canary;
 mod command_line;
 mod compatibility;
+mod confinement;
+mod containment;
 mod documents;
+mod install;
 mod isolation;
+mod policy;
 mod stage;
+mod trust;
 mod vendor;
 
 use stage::Stage;
@@ -55,5 +61,7 @@ tables! {
     proxies: "rows/proxies.toml", crate::Stage::proxies, &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "moto"];
     names_and_routes: "rows/names-and-routes.toml", crate::Stage::networks,
         &["git", "nginx", "fcgiwrap", "unbound", "ip", "namespaces"];
+    http: "rows/http.toml", crate::Stage::apis,
+        &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "curl", "apache", "haproxy", "node", "oidc-provider"];
     aws: "rows/aws.toml", crate::Stage::aws, &["git", "nginx", "fcgiwrap", "moto", "faketime"];
 }

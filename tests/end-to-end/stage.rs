@@ -7,8 +7,8 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use lineman_tests::{
-    Answer, AwsClient, Behind, Client, Fault, GitClient, Integration, Keys, Moto, Names, Namespace, Proxies,
-    Repositories, Resolver, Site, SshServers, Stubs, Table, Web, judge, require,
+    Answer, Apis, AwsClient, Behind, Client, Fault, GitClient, HttpClient, Integration, Keys, Moto, Names, Namespace,
+    Proxies, Repositories, Resolver, Site, SshServers, Stubs, Table, Web, judge, require,
 };
 
 /// How many rows run at once. They wait for servers more than they compute.
@@ -104,6 +104,14 @@ impl Stage {
         Ok(stage.with(stubs).with(web))
     }
 
+    pub(crate) fn apis(directory: &Path) -> Result<Stage> {
+        let mut stage = Stage::https(directory)?;
+        let (apis, proxies) = (Apis::start(directory)?, Proxies::start(directory)?);
+        apis.name(&mut stage.names);
+        proxies.name(&mut stage.names);
+        Ok(stage.with(apis).with(proxies))
+    }
+
     pub(crate) fn proxies(directory: &Path) -> Result<Stage> {
         let mut stage = Stage::aws(directory)?;
         let proxies = Proxies::start(directory)?;
@@ -166,6 +174,7 @@ impl Stage {
     ) -> Result<Vec<String>> {
         let answer = match integration.provider.as_str() {
             "git" => self.git.ask(id, integration, self.network(integration)?)?,
+            "http" => HttpClient.ask(integration)?,
             _ => self.aws.as_ref().context("no client")?.ask(integration)?,
         };
         let said = match (fault.map(|fault| &fault.client), &answer) {

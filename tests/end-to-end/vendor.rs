@@ -36,15 +36,18 @@ impl Vendor {
         self.directory.path().join(below)
     }
 
-    /// `lineman check` with the configuration of the plugin's own README, against a server.
-    fn check(&self, plugin_dir: &Path, server: &Server, token: &str) -> Outcome {
+    /// Lineman as its user has it, in an environment of their own.
+    fn user(&self, arguments: &[&str], token: &str) -> Outcome {
+        let mut command = Site::get().unwrap().command(self.directory.path());
+        Outcome::of(command.args(arguments).env("ACME_TOKEN", token)).unwrap()
+    }
+
+    /// The configuration of the plugin's own README, with a server to ask.
+    fn configure(&self, server: &Server) {
         let readme = fs::read_to_string(self.path("lineman-plugin-acme/README.md")).unwrap();
         let configuration = readme.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
         let connection = format!("\n[integration.ours.connection]\nendpoint_url = \"{}\"\n", server.url());
         fs::write(self.path("lineman.toml"), configuration.to_owned() + &connection).unwrap();
-        let mut command = Site::get().unwrap().command(self.directory.path());
-        command.args(["check", "--format", "json", "--plugin-dir"]).arg(plugin_dir).env("ACME_TOKEN", token);
-        Outcome::of(&mut command).unwrap()
     }
 }
 
@@ -83,7 +86,6 @@ fn from_nothing_to_a_plugin_that_names_the_fault() {
     lineman(&["plugin", "pack", "lineman-plugin-acme"]);
     let shipped = ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "description.json", "plugin.toml"];
     let shipped: BTreeSet<String> = shipped.map(str::to_owned).into_iter().collect();
-    let library = vendor.path("dist/acme/liblineman_plugin_acme.so");
     let mut there = names(&vendor.path("dist/acme"));
     assert!(there.remove("liblineman_plugin_acme.so"), "{there:?}");
     assert_eq!(there, shipped);
@@ -91,22 +93,25 @@ fn from_nothing_to_a_plugin_that_names_the_fault() {
     assert!(manifest.contains("licence = \"MIT OR Apache-2.0\""), "{manifest}");
 
     let server = Server::http(acme).unwrap();
-    let plugins = vendor.path("dist");
-    let outcome = vendor.check(&plugins, &server, "t0ken-of-acme");
+    vendor.configure(&server);
+    let installed = vendor.user(&["plugin", "install", "dist/acme"], "");
+    assert_eq!(installed.exit, 0, "{}{}", installed.stdout, installed.stderr);
+    let check = ["check", "--locked", "--format", "json"];
+    let outcome = vendor.user(&check, "t0ken-of-acme");
     assert_eq!(outcome.exit, 0, "{}{}", outcome.stdout, outcome.stderr);
-    let outcome = vendor.check(&plugins, &server, "t0ken-of-last-year");
+    let outcome = vendor.user(&check, "t0ken-of-last-year");
     let report = outcome.report().unwrap();
     assert_eq!((outcome.exit, &report.causes[0].cause), (1, &Cause::CredentialExpired), "{}", outcome.stdout);
     assert_eq!(report.integrations[0].findings().next().unwrap().code, "acme/token-expired");
 
-    // One bit, and it is not what was packed.
+    // One bit, and it is not what was accepted.
+    let library = vendor.path(".local/share/lineman/plugins/acme/liblineman_plugin_acme.so");
     let mut bytes = fs::read(&library).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&library, bytes).unwrap();
-    let outcome = vendor.check(&plugins, &server, "t0ken-of-acme");
-    let report = outcome.report().unwrap();
-    assert_eq!((outcome.exit, &report.causes[0].cause), (4, &Cause::PluginUntrusted), "{}", outcome.stdout);
+    let outcome = vendor.user(&check, "t0ken-of-acme");
+    assert!(outcome.exit == 2 && outcome.stdout.is_empty(), "{}{}", outcome.stdout, outcome.stderr);
 }
 
 #[test]

@@ -36,6 +36,8 @@ struct File {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     code_headers: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    provisioned_as: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     capture: Vec<String>,
     #[serde(default, rename = "rule")]
     rules: Vec<Rule>,
@@ -46,6 +48,7 @@ struct File {
 #[serde(default)]
 struct Carried {
     code_headers: Vec<String>,
+    provisioned_as: Vec<String>,
     capture: Vec<String>,
     #[serde(rename = "rule")]
     rules: Vec<Value>,
@@ -92,15 +95,24 @@ impl fmt::Display for Problem {
 }
 
 impl Catalog {
-    /// How programs of every kind tell that the way to a server is broken: what `explain` and
-    /// `logs` fall back to where no plugin knows the words. It belongs to no plugin and calls
-    /// itself `network`.
-    pub fn network() -> &'static Catalog {
-        static NETWORK: LazyLock<Catalog> = LazyLock::new(|| {
-            Catalog::parse("network", include_str!("../network.toml"))
-                .expect("the embedded catalog is read and verified by a test")
+    /// Words that everybody uses, whoever the provider is, each of these in a catalog that calls
+    /// itself so: a tool that drives every provider, the `network`, the `host` that programs run
+    /// on. They belong to no plugin and stand behind the plugins' catalogs.
+    pub fn shared() -> [&'static Catalog; 3] {
+        static SHARED: LazyLock<[Catalog; 3]> = LazyLock::new(|| {
+            [
+                embedded("terraform", include_str!("../terraform.toml")),
+                embedded("network", include_str!("../network.toml")),
+                embedded("host", include_str!("../host.toml")),
+            ]
         });
-        &NETWORK
+        SHARED.each_ref()
+    }
+
+    /// Words and statuses that make a cause possible and no more, where no other catalog knows.
+    pub fn general() -> &'static Catalog {
+        static GENERAL: LazyLock<Catalog> = LazyLock::new(|| embedded("general", include_str!("../general.toml")));
+        &GENERAL
     }
 
     /// Reads a catalog as its author writes it.
@@ -121,7 +133,7 @@ impl Catalog {
     /// # Errors
     /// When it is not in the format.
     pub fn from_value(plugin: &str, value: &Value) -> Result<Catalog, CatalogError> {
-        let Carried { code_headers, capture, rules } = match value {
+        let Carried { code_headers, provisioned_as, capture, rules } = match value {
             Value::Null => Carried::default(),
             value => Carried::deserialize(value).map_err(|error| syntax(plugin, &error))?,
         };
@@ -137,7 +149,12 @@ impl Catalog {
         }
         // A rule that goes may leave another one without what it names, so this may take turns.
         loop {
-            let file = File { code_headers: code_headers.clone(), capture: capture.clone(), rules: read.clone() };
+            let file = File {
+                code_headers: code_headers.clone(),
+                provisioned_as: provisioned_as.clone(),
+                capture: capture.clone(),
+                rules: read.clone(),
+            };
             match Catalog::new(plugin, file, unread.clone()) {
                 Err(CatalogError::Rules { problems, .. })
                     if read.iter().any(|rule| problems.iter().any(|it| it.code == full_code(plugin, &rule.code))) =>
@@ -281,6 +298,11 @@ impl Catalog {
         &self.compiled
     }
 
+    /// Whether provisioning tools know the provider by this name.
+    pub(crate) fn provisions(&self, name: &str) -> bool {
+        self.file.provisioned_as.iter().any(|known| known == name)
+    }
+
     pub(crate) fn code_headers(&self) -> &[String] {
         &self.file.code_headers
     }
@@ -303,6 +325,10 @@ impl Catalog {
     fn index(&self) -> &Index {
         self.index.get_or_init(|| Index::new(self))
     }
+}
+
+fn embedded(name: &str, text: &str) -> Catalog {
+    Catalog::parse(name, text).expect("an embedded catalog, which the tests read and verify")
 }
 
 fn syntax(plugin: &str, error: &dyn fmt::Display) -> CatalogError {

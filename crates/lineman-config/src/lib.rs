@@ -21,6 +21,7 @@ mod command;
 mod config;
 mod connection;
 mod deprecated;
+mod edit;
 mod error;
 mod include;
 mod integration;
@@ -28,6 +29,7 @@ mod load;
 mod mask;
 mod nearest;
 mod node;
+mod policy;
 mod problem;
 mod reference;
 mod resolve;
@@ -37,12 +39,13 @@ mod source;
 mod walk;
 
 pub use config::{
-    Config, Configured, Environment, Grants, Installed, Place, Plugins, ProcessEnvironment, SecretRef, SecretSource,
-    Suppression, Vantage,
+    Config, Configured, Environment, Grants, Installed, Place, Plugins, Policy, ProcessEnvironment, SecretRef,
+    SecretSource, Suppression, Vantage,
 };
 pub use deprecated::Deprecations;
+pub use edit::{EditError, disable, enable};
 pub use error::{ConfigError, Mistake};
-pub use load::{enabled, load};
+pub use load::{enabled, load, plugins};
 pub use problem::Problem;
 pub use resolve::{Resolved, resolve};
 pub use schema::schema;

@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
@@ -45,12 +46,8 @@ impl Shape {
         for layer in defaults.into_iter().chain(own) {
             let mut settings = layer.json()?;
             let directory = layer.source.directory();
-            walk(&self.schema, &mut settings, &mut |_, schema, value| {
-                if let Value::String(path) = value
-                    && schema.get("format").and_then(Value::as_str) == Some("path")
-                {
-                    *path = absolute(path, &directory, env).to_string_lossy().into_owned();
-                }
+            self.each_path(&mut settings, &mut |path| {
+                *path = absolute(path, &directory, env).to_string_lossy().into_owned();
             });
             merge(&mut merged, settings);
         }
@@ -68,6 +65,25 @@ impl Shape {
             Value::Object(settings) => Some(settings),
             _ => None,
         }
+    }
+
+    /// The paths that settings name.
+    pub(crate) fn paths(&self, settings: &Map<String, Value>) -> Vec<PathBuf> {
+        let mut named = Vec::new();
+        self.each_path(&mut Value::Object(settings.clone()), &mut |path| named.push(PathBuf::from(path.as_str())));
+        named.sort();
+        named.dedup();
+        named
+    }
+
+    fn each_path(&self, settings: &mut Value, visit: &mut dyn FnMut(&mut String)) {
+        walk(&self.schema, settings, &mut |_, schema, value| {
+            if let Value::String(path) = value
+                && schema.get("format").and_then(Value::as_str) == Some("path")
+            {
+                visit(path);
+            }
+        });
     }
 
     fn report(&self, error: &ValidationError<'_>, layers: &Layers<'_>) {

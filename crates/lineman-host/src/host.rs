@@ -8,28 +8,30 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use lineman_model::protocol::{CheckAnswer, CheckRequest, CloseRequest, op};
-use lineman_model::{Cause, Evidence, Finding, Integration, Redactor, SecretMap};
+use lineman_model::{Cause, Evidence, Finding, Integration, Redactor, SecretMap, WORKER_MEMORY};
+use rustix::process::DumpableBehavior;
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 use crate::Installed;
+use crate::confinement::Reach;
 use crate::manifest::{self, Manifest, ManifestError};
 use crate::process::{CallEvent, Launch, LaunchError, Worker};
 use crate::programs;
 use crate::scratch::Scratch;
 use crate::spawner::Spawner;
-use crate::worker::hex;
+use crate::worker::{NOT_CONFINED, hex};
 
 /// How long after a call's deadline its answer may still come: the plugin counts from when it
 /// got the call, the host from when it sent it.
 const GRACE: Duration = Duration::from_millis(500);
 /// How long a cancelled call has to end before its worker is ended for it.
 const CANCELLED: Duration = Duration::from_millis(250);
+/// How long is waited for processes to be gone that were killed.
+const LAST: Duration = Duration::from_secs(2);
 /// A plugin that ends this many workers of its own is set aside for the run.
 const CRASHES: usize = 3;
-/// Limit of a worker's private memory unless set, bytes.
-const MEMORY: u64 = 1024 * 1024 * 1024;
 
 /// How the host works.
 #[derive(Clone, Debug)]
@@ -51,7 +53,7 @@ impl HostOptions {
             executable: "/proc/self/exe".into(),
             temporary: std::env::temp_dir(),
             path,
-            worker_memory: MEMORY,
+            worker_memory: WORKER_MEMORY,
         }
     }
 }
@@ -93,12 +95,26 @@ pub struct PluginSpec {
     pub programs: Vec<String>,
     /// The environment variables that it was granted.
     pub environment: Vec<(String, String)>,
+    /// The paths that it may read: those that its integrations name, and those that it was granted.
+    /// One worker serves all of them, so it may read all of them.
+    pub paths: Vec<PathBuf>,
+    /// Limits that are lower for it than for others.
+    pub limits: PluginLimits,
+}
+
+/// Limits that are lower for one plugin than for others.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PluginLimits {
+    /// Of its worker's private memory, bytes.
+    pub memory: Option<u64>,
+    /// Of one of its checks.
+    pub timeout: Option<Duration>,
 }
 
 /// Loads plugins into workers and runs their checks.
 pub struct Host {
     options: HostOptions,
-    spawner: Spawner,
+    spawner: Arc<Spawner>,
     scratch: Scratch,
     plugins: Mutex<HashMap<String, Arc<Plugin>>>,
     sessions: Mutex<HashMap<String, Arc<Session>>>,
@@ -146,9 +162,15 @@ impl Host {
         let scratch = Scratch::new(&options.temporary)
             .map_err(|source| HostError::Io { doing: "no private directory for temporary files", source })?;
         let spawner = Spawner::new().map_err(|source| HostError::Io { doing: "no thread to start workers", source })?;
+        // Secrets are about to be in memory: no process of the same user may read it, and no core
+        // dump hold it.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|source| HostError::Io {
+            doing: "its memory cannot be closed to others",
+            source: source.into(),
+        })?;
         Ok(Host {
             options,
-            spawner,
+            spawner: Arc::new(spawner),
             scratch,
             plugins: Mutex::default(),
             sessions: Mutex::default(),
@@ -171,7 +193,10 @@ impl Host {
 
     /// What a library says of itself, asked in a worker.
     pub async fn describe(&self, library: &Path) -> Result<Box<RawValue>, HostError> {
-        let launch = self.launch(library.to_owned(), String::new(), Vec::new(), "describe")?;
+        // Not below the plugins: nobody knows yet which one it is.
+        let own = self.scratch.path(format!("describe-{}", self.next_session.fetch_add(1, Ordering::Relaxed)));
+        let reach = Reach::new(library, [], &own);
+        let launch = self.launch(library.to_owned(), String::new(), Vec::new(), None, &own, reach)?;
         match Worker::launch(&self.spawner, &launch).await {
             Ok((worker, description)) => {
                 worker.shutdown().await;
@@ -240,6 +265,7 @@ impl Host {
             programs: plugin.programs.clone(),
             directory: session.directory.display().to_string(),
         };
+        let deadline = plugin.spec.limits.timeout.map_or(deadline, |timeout| timeout.min(deadline));
         let Ok(_slot) = plugin.slots.acquire().await else { return CheckAnswer::default() };
 
         let first = match self.shared(&plugin).await {
@@ -299,25 +325,27 @@ impl Host {
         let _ = std::fs::remove_dir_all(&session.directory);
     }
 
-    /// Ends every worker at once, and what the plugins started.
+    /// Ends every worker at once, and what the plugins started. No check runs any more.
     pub async fn abandon(&self) {
-        let plugins: Vec<Arc<Plugin>> = lock(&self.plugins).values().cloned().collect();
-        for plugin in plugins {
-            if let Some(worker) = plugin.shared.lock().await.take() {
-                worker.kill();
-                worker.ended().await;
-            }
-        }
+        self.end(async |worker| worker.kill()).await;
     }
 
-    /// Ends every worker, giving the plugins a moment to shut down.
+    /// Ends every worker, giving the plugins a moment to shut down. No check runs any more.
     pub async fn stop(&self) {
+        self.end(async |worker| worker.shutdown().await).await;
+    }
+
+    async fn end(&self, end: impl AsyncFn(&Worker)) {
         let plugins: Vec<Arc<Plugin>> = lock(&self.plugins).values().cloned().collect();
         for plugin in plugins {
             if let Some(worker) = plugin.shared.lock().await.take() {
-                worker.shutdown().await;
+                end(&worker).await;
             }
         }
+        // Those that had no time to end, or that nobody has met yet: the last ones to be loaded.
+        let spawner = Arc::clone(&self.spawner);
+        let ended = tokio::task::spawn_blocking(move || spawner.end());
+        let _ = timeout_at(Instant::now() + LAST, ended).await;
     }
 
     #[expect(
@@ -366,7 +394,9 @@ impl Host {
         for proxy in &integration.connection.proxies {
             redactor.add("proxy", &proxy.url);
         }
-        let session = Arc::new(Session { id, redactor, directory: self.scratch.directory(&format!("session-{id}"))? });
+        let own = self.scratch.of_plugin(&integration.provider);
+        let directory = self.scratch.directory(own.join(format!("session-{id}")))?;
+        let session = Arc::new(Session { id, redactor, directory });
         Ok(Arc::clone(lock(&self.sessions).entry(integration.name.clone()).or_insert(session)))
     }
 
@@ -404,10 +434,24 @@ impl Host {
                 return Err(LaunchError::NotLoaded { code: "no-library".to_owned(), message: error.to_string() });
             }
         };
+        let own = self.scratch.of_plugin(installed.id());
+        let named = plugin.spec.paths.iter().map(PathBuf::as_path).chain(plugin.programs.values().map(Path::new));
+        let reach = Reach::new(&library, named, &own);
         let launch = self
-            .launch(library, sha256, plugin.spec.environment.clone(), installed.id())
+            .launch(
+                library,
+                sha256,
+                plugin.spec.environment.clone(),
+                plugin.spec.limits.memory,
+                &own.join("worker"),
+                reach,
+            )
             .map_err(|error| LaunchError::NotLoaded { code: "no-directory".to_owned(), message: error.to_string() })?;
-        let (worker, description) = Worker::launch(&self.spawner, &launch).await?;
+        let (worker, description) = match Worker::launch(&self.spawner, &launch).await {
+            // Perhaps somebody ended it who was short of memory: a library that is at fault does it again.
+            Err(LaunchError::Died { .. }) => Worker::launch(&self.spawner, &launch).await?,
+            launched => launched?,
+        };
         use sha2::Digest;
         if hex(&sha2::Sha256::digest(description.get().as_bytes())) != installed.manifest.description.sha256 {
             worker.shutdown().await;
@@ -422,19 +466,22 @@ impl Host {
         library: PathBuf,
         sha256: String,
         environment: Vec<(String, String)>,
-        name: &str,
+        memory: Option<u64>,
+        directory: &Path,
+        reach: Reach,
     ) -> Result<Launch, HostError> {
         let directory = self
             .scratch
-            .directory(&format!("worker-{name}"))
+            .directory(directory.to_owned())
             .map_err(|source| HostError::Io { doing: "no working directory for a worker", source })?;
         Ok(Launch {
             executable: self.options.executable.clone(),
             library,
             sha256,
-            memory: self.options.worker_memory,
+            memory: self.options.worker_memory.min(memory.unwrap_or(u64::MAX)),
             environment,
             directory,
+            reach,
         })
     }
 }
@@ -521,6 +568,7 @@ fn not_launched(plugin: &Plugin, error: LaunchError) -> Finding {
     let id = plugin.spec.installed.id();
     let (code, cause) = match &error {
         LaunchError::NotLoaded { code, .. } if code == "hash-mismatch" => ("plugin-untrusted", Cause::PluginUntrusted),
+        LaunchError::NotLoaded { code, .. } if code == NOT_CONFINED => ("no-worker", Cause::PluginCrashed),
         LaunchError::NotLoaded { .. } => ("plugin-incompatible", Cause::PluginIncompatible),
         LaunchError::Died { .. } => ("plugin-crashed", Cause::PluginCrashed),
         LaunchError::TimedOut => ("plugin-timed-out", Cause::PluginTimedOut),

@@ -22,6 +22,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
+use crate::confinement::Reach;
 use crate::frame;
 use crate::spawner::Spawner;
 use crate::strays;
@@ -49,6 +50,8 @@ pub(crate) struct Launch {
     pub(crate) environment: Vec<(String, String)>,
     /// Where it runs.
     pub(crate) directory: PathBuf,
+    /// What it may reach.
+    pub(crate) reach: Reach,
 }
 
 /// Why a worker never said hello.
@@ -128,16 +131,22 @@ impl Worker {
                 TEST_SWITCHES.into_iter().filter(|name| std::env::var_os(name).is_some()).map(|name| (name, "1")),
             );
         }
+        let reach = frame::encode(&launch.reach)?;
         let mut child = spawner.spawn(command).await?;
         let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
-        let (Some(stdin), Some(mut stdout), Some(stderr)) =
+        let (Some(mut stdin), Some(mut stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
             return Err(LaunchError::Spawn(io::ErrorKind::BrokenPipe.into()));
         };
         let ring = Ring::default();
         let drained = tokio::spawn(ring.clone().drain(stderr));
-        let hello = tokio::time::timeout(HELLO, frame::read_async(&mut stdout)).await;
+        let hello = tokio::time::timeout(HELLO, async {
+            // A worker that ends before it was told says why in its place.
+            let _ = stdin.write_all(&reach).await;
+            frame::read_async(&mut stdout).await
+        });
+        let hello = hello.await;
         let problem = match hello {
             Ok(Ok(Some(body))) => match serde_json::from_slice::<FromWorker>(&body) {
                 Ok(FromWorker::Hello { description }) => {

@@ -82,10 +82,10 @@ pub(crate) fn print(text: &[u8]) -> std::io::Result<()> {
     out.flush()
 }
 
-/// Tells the user something beside the answer, on stderr.
-#[expect(clippy::print_stderr, reason = "standard output belongs to the answer")]
+/// Tells something that is no part of the output, on stderr, in one line.
+#[expect(clippy::print_stderr, reason = "the one place where something is told beside the output")]
 pub(crate) fn note(text: &str) {
-    eprintln!("lineman: note: {text}");
+    eprintln!("lineman: {}", lineman_model::clean_line(text, 1000));
 }
 
 /// Shows how far a run has come, on stderr, when that is a terminal; and takes itself away.

@@ -2,7 +2,10 @@
 //! pipe to the host. Nothing here is trusted by the host: the plugin's code runs beside it.
 
 mod confine;
+mod fence;
 mod outbox;
+
+pub(crate) use confine::NOT_CONFINED;
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -18,6 +21,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::frame;
+use crate::manifest::ManifestError;
 
 /// The argument by which the executable knows that it is to be a worker.
 pub const WORKER_ARGUMENT: &str = "__worker";
@@ -104,24 +108,35 @@ fn verified(path: &Path, sha256: &str) -> Result<Sealed, NotLoaded> {
     let memory = memfd_create("plugin", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
         .map_err(|error| unreadable(error.into()))?;
     let (mut library, mut sealed) = (File::open(path).map_err(unreadable)?, File::from(memory));
-    let mut hash = Sha256::new();
-    // Piece by piece: a copy of the whole in between costs more than the hash.
-    let mut piece = vec![0; 128 << 10];
-    loop {
-        let length = match library.read(&mut piece) {
-            Ok(0) => break,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            read => read.map_err(unreadable)?,
-        };
-        hash.update(&piece[..length]);
-        sealed.write_all(&piece[..length]).map_err(unreadable)?;
-    }
-    if !sha256.is_empty() && hex(&hash.finalize()) != sha256 {
+    let hash = read_hashed(&mut library, |piece| sealed.write_all(piece)).map_err(unreadable)?;
+    if !sha256.is_empty() && hash != sha256 {
         return Err(("hash-mismatch", "the library is not the one that its manifest names".to_owned()));
     }
     let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
     fcntl_add_seals(&sealed, seals).map_err(|error| unreadable(error.into()))?;
     Ok(Sealed(sealed.into()))
+}
+
+/// The hash of a file, for those who do not keep its bytes.
+pub(crate) fn hash_of(path: &Path) -> Result<String, ManifestError> {
+    let read = File::open(path).and_then(|mut file| read_hashed(&mut file, |_| Ok(())));
+    read.map_err(|error| ManifestError::new(path, format!("cannot be read: {error}")))
+}
+
+/// Reads a file to its end and hashes what it hands on.
+pub(crate) fn read_hashed(file: &mut File, mut with: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    // Piece by piece: a copy of the whole in between costs more than the hash.
+    let mut piece = vec![0; 128 << 10];
+    loop {
+        let length = match file.read(&mut piece) {
+            Ok(0) => return Ok(hex(&hash.finalize())),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        hash.update(&piece[..length]);
+        with(&piece[..length])?;
+    }
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -158,4 +173,23 @@ fn serve(root: PluginRootRef, input: OwnedFd, pipe: File) -> ExitCode {
     // What was in the queue is on its way; a host that is gone has closed the pipe.
     let _ = writer.join();
     ExitCode::SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bytes_that_were_hashed_are_the_bytes_that_are_loaded() {
+        let place = tempfile::tempdir().unwrap();
+        let library = place.path().join("library.so");
+        std::fs::write(&library, b"what was hashed").unwrap();
+        let sha256 = hash_of(&library).unwrap();
+        let sealed = verified(&library, &sha256).unwrap();
+        std::fs::write(&library, b"what came later").unwrap();
+        assert_eq!(std::fs::read(sealed.path()).unwrap(), b"what was hashed");
+        let other_way_in = std::fs::OpenOptions::new().write(true).open(sealed.path());
+        assert!(other_way_in.and_then(|mut file| file.write_all(b"else")).is_err(), "sealed bytes were written");
+        assert_eq!(verified(&library, &sha256).err().map(|(code, _)| code), Some("hash-mismatch"));
+    }
 }

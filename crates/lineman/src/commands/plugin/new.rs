@@ -2,7 +2,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use lineman_report::wrap;
+use lineman_report::{next_command, wrap};
 
 use crate::cli::Common;
 use crate::failure::{Done, Failure};
@@ -44,9 +44,8 @@ pub(super) fn run(common: &Common, name: &str, directory: Option<&Path>, sdk: Op
 
     let style = terminal::style(common);
     let shown = directory.display().to_string();
-    let mut text = wrap(&format!("Wrote the plugin {} into {shown}. Next:", name.id), 0, &style);
-    let place = shlex::try_quote(&shown).unwrap_or(shown.as_str().into());
-    text += &format!("\n  cd {place}\n  cargo test\n  lineman plugin pack\n\n");
+    let mut text =
+        wrap(&format!("Wrote the plugin {} into {shown}: it builds, and its tests pass.", name.id), 0, &style);
     if sdk.is_none() {
         let note = format!(
             "Its SDK is `lineman-sdk` {} on crates.io. For one that is not there, give the source tree of Lineman: \
@@ -54,6 +53,9 @@ pub(super) fn run(common: &Common, name: &str, directory: Option<&Path>, sdk: Op
             env!("CARGO_PKG_VERSION")
         );
         text += &wrap(&note, 0, &style);
+    }
+    for next in [&["cd", &shown][..], &["cargo", "test"], &["lineman", "plugin", "pack"]] {
+        text += &next_command(next, &style);
     }
     terminal::print(text.as_bytes())?;
     Ok(0)

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use lineman_host::{Host, HostOptions, Manifest, Package};
-use lineman_report::wrap;
+use lineman_report::{next_command, wrap};
 
 use super::cargo::Crate;
 use crate::cli::Common;
@@ -37,6 +37,7 @@ pub(super) fn run(common: &Common, what: &Path, out: Option<&Path>, licence: Opt
     if manifest.licence.is_empty() {
         text += &wrap("It names no licence: give one with `--licence`, or in the crate's Cargo.toml.", 0, &style);
     }
+    text += &next_command(&["lineman", "plugin", "install", &out.display().to_string()], &style);
     terminal::print(text.as_bytes())?;
     Ok(0)
 }
