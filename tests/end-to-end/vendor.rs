@@ -12,6 +12,8 @@ use lineman_lab::api::{Request, Response, Server};
 use lineman_model::Cause;
 use lineman_tests::{Outcome, Site, target_dir, workspace};
 
+use crate::bench::Bench;
+
 struct Vendor {
     directory: tempfile::TempDir,
 }
@@ -112,6 +114,19 @@ fn from_nothing_to_a_plugin_that_names_the_fault() {
     fs::write(&library, bytes).unwrap();
     let outcome = vendor.user(&check, "t0ken-of-acme");
     assert!(outcome.exit == 2 && outcome.stdout.is_empty(), "{}{}", outcome.stdout, outcome.stderr);
+}
+
+#[test]
+fn what_a_plugin_deprecates_is_told_beside_the_report() {
+    let bench = Bench::with(&["raw"]).unwrap();
+    let integration = |name: &str| {
+        format!("[integration.{name}]\nprovider = \"raw\"\nsettings = {{ behaviour = \"well\", manners = \"good\" }}\n")
+    };
+    let text = format!("version = 1\nplugins.enable = [\"raw\"]\n{}{}", integration("one"), integration("two"));
+    let (outcome, report) = bench.check(&text).unwrap();
+    assert_eq!((outcome.exit, report.integrations.len()), (0, 2), "{}", outcome.stdout);
+    let told = "lineman: warning: the setting `manners` is deprecated; use `behaviour` (used by `one`, `two`)";
+    assert_eq!(outcome.stderr.lines().filter(|line| *line == told).count(), 1, "{}", outcome.stderr);
 }
 
 #[test]

@@ -44,12 +44,11 @@ pub(super) fn run(common: &Common, name: &str, directory: Option<&Path>, sdk: Op
 
     let style = terminal::style(common);
     let shown = directory.display().to_string();
-    let mut text =
-        wrap(&format!("Wrote the plugin {} into {shown}: it builds, and its tests pass.", name.id), 0, &style);
+    let mut text = wrap(&format!("Wrote the plugin {} into {shown}.", name.id), 0, &style);
     if sdk.is_none() {
         let note = format!(
-            "Its SDK is `lineman-sdk` {} on crates.io. For one that is not there, give the source tree of Lineman: \
-             `--sdk-path DIR`.",
+            "It asks crates.io for `lineman-sdk` {}. As long as that is not published there, write it with \
+             `--sdk-path DIR`, the source tree of Lineman.",
             env!("CARGO_PKG_VERSION")
         );
         text += &wrap(&note, 0, &style);
