@@ -55,6 +55,8 @@ const ATTEMPTS: &[(&str, Becomes, Becomes)] = &[
     ("append /dev/null", Done, Done),
     ("read {home}/gift/note", Done, Done),
     ("call {tcp}", Done, Done),
+    ("see REACHES_OUT_HOME", Done, Done),
+    ("see HOME", Refused, Refused),
     // Files of the user.
     ("read {home}/.ssh/id_ed25519", Refused, Done),
     ("list {home}", Refused, Done),
@@ -140,7 +142,7 @@ impl Stand {
         command.arg(self.bench.path().join("lineman"));
         let home = self.bench.path().join("home");
         command.current_dir(&home).env("HOME", home).env("TMPDIR", self.bench.temporary()).stdin(Stdio::null());
-        command.env("LINEMAN_PLUGIN_PATH", self.bench.path().join("plugins"));
+        command.env("REACHES_OUT_HOME", "somewhere").env("LINEMAN_PLUGIN_PATH", self.bench.path().join("plugins"));
         command.env("LINEMAN_CONFIG", self.bench.path().join("lineman.toml"));
         command
     }
@@ -173,7 +175,7 @@ impl Stand {
         let path = self.bench.path();
         let configuration = format!(
             "version = 1\n[plugins]\nenable = [\"misbehaving\", \"reaches-out\"]\n\
-             [plugins.reaches-out]\nallow_paths = [\"~/gift\", {:?}]\n\
+             [plugins.reaches-out]\nallow_env = [\"REACHES_OUT_HOME\"]\nallow_paths = [\"~/gift\", {:?}]\n\
              [integration.reaching]\nprovider = \"reaches-out\"\nsettings.attempts = {attempts:?}\n\
              [integration.leaving]\nprovider = \"misbehaving\"\nsettings.behaviour = \"leave-detached-daemon\"\nsettings.mark = {:?}\n",
             path.join("as-root"),

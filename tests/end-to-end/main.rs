@@ -15,8 +15,10 @@ mod canary;
 mod command_line;
 mod compatibility;
 mod confinement;
+mod conformance;
 mod containment;
 mod documents;
+mod forges;
 mod install;
 mod isolation;
 mod policy;
@@ -63,5 +65,6 @@ tables! {
         &["git", "nginx", "fcgiwrap", "unbound", "ip", "namespaces"];
     http: "rows/http.toml", crate::Stage::apis,
         &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "curl", "apache", "haproxy", "node", "oidc-provider"];
+    github: "rows/github.toml", crate::Stage::github, &["curl", "openssl", "tinyproxy", "squid"];
     aws: "rows/aws.toml", crate::Stage::aws, &["git", "nginx", "fcgiwrap", "moto", "faketime"];
 }

@@ -94,6 +94,8 @@ fn from_nothing_to_a_plugin_that_names_the_fault() {
     let manifest = fs::read_to_string(vendor.path("dist/acme/plugin.toml")).unwrap();
     assert!(manifest.contains("licence = \"MIT OR Apache-2.0\""), "{manifest}");
 
+    lineman(&["plugin", "verify", "dist/acme"]);
+
     let server = Server::http(acme).unwrap();
     vendor.configure(&server);
     let installed = vendor.user(&["plugin", "install", "dist/acme"], "");

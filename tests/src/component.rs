@@ -46,6 +46,8 @@ pub const COMPONENTS: &[Component] = &[
     apt("tinyproxy", &["tinyproxy"], &["tinyproxy", "-v"]),
     apt("unbound", &["unbound"], &["unbound", "-V"]),
     apt("ip", &["iproute2"], &["ip", "-V"]),
+    apt("curl", &["curl"], &["curl", "--version"]),
+    apt("openssl", &["openssl"], &["openssl", "version"]),
     apt("faketime", &["faketime"], &["faketime", "--version"]),
     apt("python", &["python3", "python3-venv"], &["python3", "-c", "import venv, ensurepip"]),
     Component {
@@ -53,7 +55,6 @@ pub const COMPONENTS: &[Component] = &[
         source: Source::Pip("moto[server]==5.2.5"),
         probe: &["{target}/venv/bin/python", "-c", "import moto.server, flask"],
     },
-    apt("curl", &["curl"], &["curl", "--version"]),
     apt("apache", &["apache2"], &["test", "-x", "/usr/sbin/apache2"]),
     apt("haproxy", &["haproxy"], &["test", "-x", "/usr/sbin/haproxy"]),
     apt("node", &["nodejs", "npm"], &["npm", "--version"]),

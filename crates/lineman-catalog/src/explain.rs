@@ -208,6 +208,55 @@ mod tests {
     }
 
     #[test]
+    fn a_provisioning_tool_says_where_it_arose() {
+        let framed = "\u{1b}[31m╷\u{1b}[0m\n│ \u{1b}[1mError: \u{1b}[0mmaking it: UnknownKey: AK1234\n│ \n│   with module.a.acme_key.k,\n│   on keys.tf line 3, in resource \"acme_key\" \"k\":\n│    3: resource \"acme_key\" \"k\" {\n│ \n╵\n╷\n│ Error: the key has expired\n│ \n│   with acme_key.l[0],\n│   on main.tf line 9, in resource \"acme_key\" \"l\":\n╵\n";
+        let plain = framed.replace(['╷', '│', '╵'], "").replace("\n ", "\n");
+        let timed = framed.lines().fold(String::new(), |all, line| all + "2026-01-31T12:00:01.1234567Z " + line + "\n");
+        let long = "acme_key.m: Creating...\n".repeat(50) + &plain;
+        let json = r#"{"@level":"error","type":"diagnostic","diagnostic":{"severity":"error","summary":"the key has expired","address":"acme_key.l[0]","range":{"filename":"main.tf","start":{"line":9},"end":{"line":12}}}}
+{"@level":"error","type":"diagnostic","diagnostic":{"severity":"error","summary":"UnknownKey: AK1234","address":"module.a.acme_key.k","range":{"filename":"keys.tf","start":{"line":3},"end":{"line":4}}}}"#;
+        let catalog = acme();
+        for input in [framed, &plain, &timed, &long, json] {
+            let places = |code: &str| -> Vec<String> {
+                let matches = explain(&[&catalog], input);
+                let found = matches.iter().filter(|found| found.rule.code == code);
+                found.map(|found| found.origin.as_ref().map(ToString::to_string).unwrap_or_default()).collect()
+            };
+            assert_eq!(places("unknown-key"), ["module.a.acme_key.k, keys.tf line 3"], "{input}");
+            assert_eq!(places("key-expired"), ["acme_key.l[0], main.tf line 9"], "{input}");
+        }
+        let shown = Explanation::new(&explain(&[&catalog], framed)).matches.remove(0).matched;
+        assert_eq!(
+            (shown.address.as_deref(), shown.file.as_deref(), shown.file_line),
+            (Some("module.a.acme_key.k"), Some("keys.tf"), Some(3))
+        );
+    }
+
+    #[test]
+    fn the_provider_of_a_resource_comes_first() {
+        let other = Catalog::parse("other", &crate::fixture::ACME.replace("provisioned_as = [\"acme\"]", "")).unwrap();
+        let catalog = acme();
+        let first = |input: &str| explain(&[&other, &catalog], input)[0].provider.to_owned();
+        assert_eq!(first("Error: UnknownKey: AK1234"), "other");
+        assert_eq!(first("Error: UnknownKey: AK1234\n  with acme_key.k,"), "acme");
+    }
+
+    #[test]
+    fn a_guess_is_made_where_nothing_is_sure_and_nowhere_else() {
+        let catalog = acme();
+        let causes = |input: &str| -> Vec<String> {
+            explain_or_guess(&[&catalog], input).iter().map(|found| found.cause.to_string()).collect()
+        };
+        assert_eq!(causes("HTTP/1.1 401 Unauthorized\n\nUnknownKey"), ["credential.invalid"]);
+        assert_eq!(causes("HTTP/1.1 401 Unauthorized\n\n"), ["credential.invalid"]);
+        assert_eq!(
+            causes("error: the key has exploded and access was denied"),
+            ["permission.insufficient", "undetermined"]
+        );
+        assert_eq!(causes("all is well"), [""; 0]);
+    }
+
+    #[test]
     fn records_of_a_log_are_not_mixed() {
         // The first line alone would match; its reason stands in the same record.
         check("ann is not allowed to do keys:List\nbecause of a rule of the organisation", &[]);

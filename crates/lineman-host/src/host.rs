@@ -196,7 +196,7 @@ impl Host {
         // Not below the plugins: nobody knows yet which one it is.
         let own = self.scratch.path(format!("describe-{}", self.next_session.fetch_add(1, Ordering::Relaxed)));
         let reach = Reach::new(library, [], &own);
-        let launch = self.launch(library.to_owned(), String::new(), Vec::new(), None, &own, reach)?;
+        let launch = self.launch(library.to_owned(), String::new(), Vec::new(), &own, reach)?;
         match Worker::launch(&self.spawner, &launch).await {
             Ok((worker, description)) => {
                 worker.shutdown().await;
@@ -438,15 +438,12 @@ impl Host {
         let named = plugin.spec.paths.iter().map(PathBuf::as_path).chain(plugin.programs.values().map(Path::new));
         let reach = Reach::new(&library, named, &own);
         let launch = self
-            .launch(
-                library,
-                sha256,
-                plugin.spec.environment.clone(),
-                plugin.spec.limits.memory,
-                &own.join("worker"),
-                reach,
-            )
+            .launch(library, sha256, plugin.spec.environment.clone(), &own.join("worker"), reach)
             .map_err(|error| LaunchError::NotLoaded { code: "no-directory".to_owned(), message: error.to_string() })?;
+        let launch = Launch {
+            memory: plugin.spec.limits.memory.map_or(launch.memory, |most| most.min(launch.memory)),
+            ..launch
+        };
         let (worker, description) = match Worker::launch(&self.spawner, &launch).await {
             // Perhaps somebody ended it who was short of memory: a library that is at fault does it again.
             Err(LaunchError::Died { .. }) => Worker::launch(&self.spawner, &launch).await?,
@@ -466,7 +463,6 @@ impl Host {
         library: PathBuf,
         sha256: String,
         environment: Vec<(String, String)>,
-        memory: Option<u64>,
         directory: &Path,
         reach: Reach,
     ) -> Result<Launch, HostError> {
@@ -478,10 +474,11 @@ impl Host {
             executable: self.options.executable.clone(),
             library,
             sha256,
-            memory: self.options.worker_memory.min(memory.unwrap_or(u64::MAX)),
+            memory: self.options.worker_memory,
             environment,
             directory,
             reach,
+            offline: false,
         })
     }
 }

@@ -98,6 +98,7 @@
 mod answer;
 mod channel;
 mod cx;
+mod flaw;
 mod http;
 mod once;
 mod outcome;
@@ -113,6 +114,7 @@ mod transport;
 
 pub use answer::Answer;
 pub use cx::{Cx, HttpCx};
+pub use flaw::Flaw;
 pub use http::RequestBuilder;
 pub use jiff::Timestamp;
 pub use lineman_model::{CaBundle, Certificate, Connection, Integration, Proxy, Requirement, Secret, SecretMap};

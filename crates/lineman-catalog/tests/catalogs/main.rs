@@ -3,6 +3,7 @@
 
 mod codes;
 mod examples;
+mod guesses;
 mod transcripts;
 
 use std::path::{Path, PathBuf};

@@ -15,7 +15,7 @@ const PROGRAMS: [&str; 7] = ["/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin"
 /// What a process reads to start, to resolve a name, to know its user, to trust a certificate and
 /// to tell the time. One by one: `/etc` holds secrets, too, and a worker of root's may be allowed
 /// to read them.
-const SYSTEM: [&str; 46] = [
+const SYSTEM: [&str; 47] = [
     "/etc/ld.so.cache",
     "/etc/ld.so.conf",
     "/etc/ld.so.conf.d",
@@ -55,6 +55,7 @@ const SYSTEM: [&str; 46] = [
     "/etc/ssh/ssh_known_hosts",
     "/etc/krb5.conf",
     "/etc/krb5.conf.d",
+    "/var/lib/sss/mc",
     "/proc/cpuinfo",
     "/proc/filesystems",
     "/proc/meminfo",

@@ -21,8 +21,8 @@ use crate::terminal::{self, Progress};
 pub(crate) fn run(common: &Common, args: &CheckArgs) -> Done {
     let setup = Setup::load_to_run(common, args.trust)?;
     let selected = setup.select(&args.which)?;
-    setup.warnings().iter().for_each(|warning| failure::warn(warning));
     setup.admit(common, &selected)?;
+    setup.warnings().iter().for_each(|warning| failure::warn(warning));
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Internal(error.to_string()))?;
     let mut deprecations = Deprecations::of(&setup.config, &selected, &setup.plugins);
     deprecations.named("--only", &args.checks.only);
@@ -74,8 +74,8 @@ async fn check(setup: &Setup, selected: &[&Configured], args: &CheckArgs) -> Res
                 max_parallel: description.max_parallel,
                 programs: description.programs.clone(),
                 environment: setup.granted(id),
-                paths: setup.readable(id, selected),
                 limits: setup.limits(id),
+                paths: setup.readable(id, selected),
             });
         }
     }

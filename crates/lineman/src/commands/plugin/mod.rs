@@ -9,6 +9,7 @@ mod lock;
 mod new;
 mod pack;
 mod remove;
+mod verify;
 
 use crate::cli::{Common, PluginCommand};
 use crate::failure::Done;
@@ -24,5 +25,6 @@ pub(crate) fn run(common: &Common, command: &PluginCommand) -> Done {
         PluginCommand::Enable { ids } => enable::run(common, ids),
         PluginCommand::Disable { ids } => enable::disable(common, ids),
         PluginCommand::Lock { ids } => lock::run(common, ids),
+        PluginCommand::Verify(args) => verify::run(common, args),
     }
 }

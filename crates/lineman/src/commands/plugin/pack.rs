@@ -37,7 +37,7 @@ pub(super) fn run(common: &Common, what: &Path, out: Option<&Path>, licence: Opt
     if manifest.licence.is_empty() {
         text += &wrap("It names no licence: give one with `--licence`, or in the crate's Cargo.toml.", 0, &style);
     }
-    text += &next_command(&["lineman", "plugin", "install", &out.display().to_string()], &style);
+    text += &next_command(&["lineman", "plugin", "verify", &out.display().to_string()], &style);
     terminal::print(text.as_bytes())?;
     Ok(0)
 }
