@@ -13,6 +13,7 @@
 mod bench;
 mod canary;
 mod command_line;
+mod compatibility;
 mod confinement;
 mod conformance;
 mod containment;
@@ -23,6 +24,7 @@ mod isolation;
 mod policy;
 mod stage;
 mod trust;
+mod vendor;
 
 use stage::Stage;
 

@@ -29,6 +29,8 @@
 //! docs = [{ title = "Errors", url = "https://docs.example.com/errors" }]
 //! capture = ['(?<key>AK[0-9]{4})']            # looked for to fill the message; never a condition
 //! priority = 0                                # added to the weight
+//! deprecated = false                          # whether the code is on its way out
+//! replaced_by = "key-rejected"                # and which one of this catalog takes its place
 //! example = ["acme: UnknownKey: AK1234", { status = 403, body = '{"code":"UnknownKey"}' }]
 //! near_miss = ["acme: UnknownKeyring: none"]
 //! [rule.match]                                # all that are given must hold

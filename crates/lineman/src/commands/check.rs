@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use lineman_config::{Configured, ProcessEnvironment};
+use lineman_config::{Configured, Deprecations, ProcessEnvironment};
 use lineman_engine::{ExitCode, FailOn as EngineFailOn, Limits, RunInfo, Selection, exit_code, hosts_of};
 use lineman_host::{Confinement, Host, HostOptions, PluginSpec, refused_endpoints};
 use lineman_model::{Event, Report, Vantage};
@@ -24,10 +24,15 @@ pub(crate) fn run(common: &Common, args: &CheckArgs) -> Done {
     setup.admit(common, &selected)?;
     setup.warnings().iter().for_each(|warning| failure::warn(warning));
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Internal(error.to_string()))?;
+    let mut deprecations = Deprecations::of(&setup.config, &selected, &setup.plugins);
+    deprecations.named("--only", &args.checks.only);
+    deprecations.named("--skip", &args.checks.skip);
     let report = runtime.block_on(check(&setup, &selected, args))?;
     // Whatever still waits on a blocking thread has nothing to say any more.
     runtime.shutdown_background();
     write(common, args, &report)?;
+    deprecations.found(&report);
+    deprecations.notes().iter().for_each(|note| failure::warn(note));
     let fail_on = match args.fail_on {
         FailOn::Fail => EngineFailOn::Fail,
         FailOn::Warn => EngineFailOn::Warn,
