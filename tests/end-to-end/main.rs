@@ -14,6 +14,7 @@ mod bench;
 mod canary;
 mod command_line;
 mod confinement;
+mod conformance;
 mod containment;
 mod documents;
 mod forges;

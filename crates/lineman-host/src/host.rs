@@ -478,6 +478,7 @@ impl Host {
             environment,
             directory,
             reach,
+            offline: false,
         })
     }
 }

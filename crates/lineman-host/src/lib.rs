@@ -22,6 +22,7 @@ mod lock;
 mod manifest;
 mod package;
 mod policy;
+pub mod probe;
 mod process;
 mod programs;
 mod scratch;

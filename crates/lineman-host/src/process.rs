@@ -52,7 +52,12 @@ pub(crate) struct Launch {
     pub(crate) directory: PathBuf,
     /// What it may reach.
     pub(crate) reach: Reach,
+    /// Whether it is to see no network at all.
+    pub(crate) offline: bool,
 }
+
+/// Where every message of a worker goes as it came, in place of the calls that it is for.
+pub(crate) type Tap = mpsc::UnboundedSender<FromWorker>;
 
 /// Why a worker never said hello.
 #[derive(Debug, thiserror::Error)]
@@ -109,11 +114,21 @@ pub(crate) struct InFlight {
 impl Worker {
     /// Starts a worker and waits for its hello; gives the plugin's description with it.
     pub(crate) async fn launch(spawner: &Spawner, launch: &Launch) -> Result<(Worker, Box<RawValue>), LaunchError> {
+        Worker::launch_tapped(spawner, launch, None).await
+    }
+
+    /// The same, with all that comes out of it going to a tap.
+    pub(crate) async fn launch_tapped(
+        spawner: &Spawner,
+        launch: &Launch,
+        tap: Option<Tap>,
+    ) -> Result<(Worker, Box<RawValue>), LaunchError> {
         let args = WorkerArgs {
             library: launch.library.clone(),
             sha256: launch.sha256.clone(),
             memory: launch.memory,
             parent: std::process::id(),
+            offline: launch.offline,
         };
         let mut command = Command::new(&launch.executable);
         command
@@ -150,7 +165,7 @@ impl Worker {
         let problem = match hello {
             Ok(Ok(Some(body))) => match serde_json::from_slice::<FromWorker>(&body) {
                 Ok(FromWorker::Hello { description }) => {
-                    let worker = Worker::run(child, pid, stdin, stdout, ring, drained);
+                    let worker = Worker::run(child, pid, stdin, stdout, ring, drained, tap);
                     return Ok((worker, description));
                 }
                 Ok(FromWorker::NotLoaded { code, message }) => Some(LaunchError::NotLoaded { code, message }),
@@ -175,6 +190,7 @@ impl Worker {
         mut stdout: ChildStdout,
         stderr: Ring,
         drained: tokio::task::JoinHandle<()>,
+        tap: Option<Tap>,
     ) -> Worker {
         let calls: Arc<Mutex<HashMap<u64, Slot>>> = Arc::default();
         let (input, frames) = mpsc::unbounded_channel();
@@ -186,7 +202,11 @@ impl Worker {
                 match frame::read_async(&mut stdout).await {
                     Ok(Some(body)) => {
                         let Ok(message) = serde_json::from_slice::<FromWorker>(&body) else { break false };
-                        deliver(&dispatch, message);
+                        match &tap {
+                            // Who probes may have gone, and then nobody listens.
+                            Some(tap) => drop(tap.send(message)),
+                            None => deliver(&dispatch, message),
+                        }
                     }
                     Ok(None) => break true,
                     Err(_) => break false,
@@ -231,6 +251,18 @@ impl Worker {
         Ok(InFlight { call, events })
     }
 
+    /// Sends a message as it is.
+    pub(crate) fn send(&self, message: &ToWorker) -> io::Result<()> {
+        // A worker that has ended hears nothing, and its end is told.
+        let _ = self.input.send(frame::encode(message)?);
+        Ok(())
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> Option<Pid> {
+        self.pid
+    }
+
     /// Says that nobody waits for a call any more.
     pub(crate) fn cancel(&self, call: u64) {
         if let Ok(frame) = frame::encode(&ToWorker::Cancel { call }) {
@@ -271,6 +303,11 @@ impl Worker {
     /// The last lines that it wrote to stderr; not redacted.
     pub(crate) fn stderr(&self) -> Vec<String> {
         self.stderr.lines()
+    }
+
+    /// All that is kept of what it wrote to stderr; neither redacted nor cleaned.
+    pub(crate) fn all_stderr(&self) -> String {
+        self.stderr.text()
     }
 
     /// Lets the plugin shut down, for a moment; then ends it.
@@ -316,7 +353,12 @@ fn deliver(calls: &Mutex<HashMap<u64, Slot>>, message: FromWorker) {
             }
             return;
         }
-        FromWorker::HostCall { .. } | FromWorker::Hello { .. } | FromWorker::NotLoaded { .. } => return,
+        FromWorker::HostCall { .. }
+        | FromWorker::Hello { .. }
+        | FromWorker::NotLoaded { .. }
+        | FromWorker::Stray { .. }
+        | FromWorker::ShutDown {}
+        | FromWorker::Measured { .. } => return,
     };
     // An event for a call that nobody waits for is a table miss and nothing more.
     if let Some(slot) = calls.get(&call) {
@@ -386,9 +428,13 @@ impl Ring {
         }
     }
 
-    fn lines(&self) -> Vec<String> {
+    fn text(&self) -> String {
         let bytes: Vec<u8> = lock(&self.0).iter().copied().collect();
-        let text = lineman_model::clean(&String::from_utf8_lossy(&bytes), STDERR_KEPT);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let text = lineman_model::clean(&self.text(), STDERR_KEPT);
         let lines: Vec<String> =
             text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned).collect();
         lines.into_iter().rev().take(12).rev().collect()

@@ -13,14 +13,26 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lineman-net", &["lineman-model"]),
     ("lineman-sdk", &["lineman-abi", "lineman-catalog", "lineman-model", "lineman-net"]),
     ("lineman-host", &["lineman-abi", "lineman-model"]),
+    // The judge of plugins drives them as the host does, and holds their catalogs to their examples.
+    ("lineman-conformance", &["lineman-catalog", "lineman-host", "lineman-model"]),
     ("lineman-engine", &["lineman-model"]),
     ("lineman-config", &["lineman-model"]),
     ("lineman-report", &["lineman-catalog", "lineman-model"]),
     (
         "lineman",
-        &["lineman-catalog", "lineman-config", "lineman-engine", "lineman-host", "lineman-model", "lineman-report"],
+        &[
+            "lineman-catalog",
+            "lineman-config",
+            "lineman-conformance",
+            "lineman-engine",
+            "lineman-host",
+            "lineman-model",
+            "lineman-report",
+        ],
     ),
     ("lineman-plugin-*", &["lineman-sdk"]),
+    // Nothing but one symbol more than the other has.
+    ("lineman-misbehaving-exports-more", &["lineman-misbehaving-nonconforming"]),
     // Broken plugins: some go round the SDK to be broken where it would not let them.
     ("lineman-misbehaving-*", &["lineman-abi", "lineman-model", "lineman-sdk"]),
     ("lineman-lab", &["lineman-model"]),

@@ -3,6 +3,7 @@
 
 mod confine;
 mod fence;
+mod measure;
 mod outbox;
 
 pub(crate) use confine::NOT_CONFINED;
@@ -38,6 +39,9 @@ pub(crate) struct WorkerArgs {
     pub(crate) memory: u64,
     /// Process that must live for the worker to live.
     pub(crate) parent: u32,
+    /// Whether it is to see no network at all, not even loopback.
+    #[serde(default)]
+    pub(crate) offline: bool,
 }
 
 impl WorkerArgs {
@@ -61,9 +65,12 @@ pub fn is_worker() -> bool {
 /// Runs this process as a worker, until the host closes the pipe or says so.
 pub fn main() -> ExitCode {
     let Some(args) = WorkerArgs::from_env() else { return ExitCode::from(2) };
+    // First of all, because a new namespace forgets who is to die with whom.
+    let network = if args.offline { confine::leave_the_network() } else { Ok(()) };
     let Ok((input, output)) = confine::prepare(&args) else { return ExitCode::from(2) };
     let mut pipe = File::from(output);
-    match load(&args) {
+    let loaded = network.map_err(|error| (NO_NAMESPACE, error.to_string())).and_then(|()| load(&args));
+    match loaded {
         Ok((root, description)) => {
             let hello = frame::encode(&FromWorker::Hello { description });
             if hello.and_then(|hello| frame::write(&mut pipe, &hello)).is_err() {
@@ -80,6 +87,9 @@ pub fn main() -> ExitCode {
 }
 
 type NotLoaded = (&'static str, String);
+
+/// The code of a refusal: the system gives this user no network namespace.
+pub(crate) const NO_NAMESPACE: &str = "no-namespace";
 
 fn load(args: &WorkerArgs) -> Result<(PluginRootRef, Box<RawValue>), NotLoaded> {
     let library = verified(&args.library, &args.sha256)?;
@@ -150,21 +160,29 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 static HOST: HostV1 = HostV1 { ctx: 0, emit: outbox::emit, host_call: outbox::host_call };
 
+fn hand_over(root: PluginRootRef, call: u64, op: &str, request: &[u8]) {
+    // Known before it is submitted: events may come before `submit` returns.
+    outbox::open(call);
+    let code = (root.submit())(call, RStr::from_str(op), request.into(), &HOST);
+    if code != submit::ACCEPTED {
+        outbox::refused(call, code);
+    }
+}
+
 fn serve(root: PluginRootRef, input: OwnedFd, pipe: File) -> ExitCode {
     let writer = std::thread::spawn(move || outbox::write_to(pipe));
     let mut input = std::io::BufReader::new(File::from(input));
     while let Ok(Some(body)) = frame::read(&mut input) {
         let Ok(message) = serde_json::from_slice::<ToWorker>(&body) else { break };
         match message {
-            ToWorker::Submit { call, op, request } => {
-                // Known before it is submitted: events may come before `submit` returns.
-                outbox::open(call);
-                let code = (root.submit())(call, RStr::from_str(&op), request.get().as_bytes().into(), &HOST);
-                if code != submit::ACCEPTED {
-                    outbox::refused(call, code);
-                }
-            }
+            ToWorker::Submit { call, op, request } => hand_over(root, call, &op, request.get().as_bytes()),
+            ToWorker::SubmitBytes { call, op, request } => hand_over(root, call, &op, &request),
             ToWorker::Cancel { call } => (root.cancel())(call),
+            ToWorker::ShutdownAndStay {} => {
+                (root.shutdown())();
+                outbox::tell(&FromWorker::ShutDown {});
+            }
+            ToWorker::Measure {} => outbox::tell(&FromWorker::Measured { descriptors: measure::descriptors() }),
             ToWorker::Shutdown {} => break,
         }
     }

@@ -19,6 +19,8 @@ const PROGRESS_QUEUE: usize = 256;
 const FINDINGS_PER_CALL: usize = 100;
 /// The largest body of an event, bytes.
 const MAX_EVENT: usize = 1024 * 1024;
+/// How many events that belong to no call are told to the host.
+const STRAYS_TOLD: usize = 32;
 /// The most that may wait, bytes, before findings are refused too.
 const MAX_WAITING: usize = 64 * 1024 * 1024;
 
@@ -33,11 +35,12 @@ struct State {
     waiting: usize,
     /// Calls without a terminal event, with their number of findings.
     live: Option<HashMap<u64, usize>>,
+    strays: usize,
     finished: bool,
 }
 
 static OUTBOX: Outbox = Outbox {
-    state: Mutex::new(State { frames: VecDeque::new(), waiting: 0, live: None, finished: false }),
+    state: Mutex::new(State { frames: VecDeque::new(), waiting: 0, live: None, strays: 0, finished: false }),
     wake: Condvar::new(),
 };
 
@@ -58,6 +61,15 @@ impl State {
         }
     }
 
+    /// Drops an event that belongs to no call. The ordinary host does not care, a probe does.
+    fn stray(&mut self, call: u64, kind: u32) -> u32 {
+        if self.strays < STRAYS_TOLD {
+            self.strays += 1;
+            self.push(&FromWorker::Stray { call, kind });
+        }
+        answer::UNKNOWN_CALL
+    }
+
     /// Ends a call whose plugin answered something that is no answer.
     fn bad(&mut self, call: u64, problem: String) -> u32 {
         self.live().remove(&call);
@@ -76,6 +88,11 @@ pub(super) fn refused(call: u64, code: u32) {
     let mut state = lock();
     state.live().remove(&call);
     state.push(&FromWorker::Refused { call, code });
+}
+
+/// Tells the host something that belongs to no call.
+pub(super) fn tell(message: &FromWorker) {
+    lock().push(message);
 }
 
 /// No more events come.
@@ -114,7 +131,7 @@ pub(super) extern "C" fn emit(_: usize, call: u64, kind: u32, body: RSlice<'_, u
 
 fn event(call: u64, kind: u32, body: &[u8]) -> u32 {
     let mut state = lock();
-    let Some(&findings) = state.live().get(&call) else { return answer::UNKNOWN_CALL };
+    let Some(&findings) = state.live().get(&call) else { return state.stray(call, kind) };
     match kind {
         event::PROGRESS if state.frames.len() >= PROGRESS_QUEUE => return answer::FULL,
         event::FINDING if findings >= FINDINGS_PER_CALL => {

@@ -7,6 +7,7 @@ mod list;
 mod lock;
 mod pack;
 mod remove;
+mod verify;
 
 use crate::cli::{Common, PluginCommand};
 use crate::failure::Done;
@@ -21,5 +22,6 @@ pub(crate) fn run(common: &Common, command: &PluginCommand) -> Done {
         PluginCommand::Disable { ids } => enable::disable(common, ids),
         PluginCommand::Lock { ids } => lock::run(common, ids),
         PluginCommand::Pack { library, out, licence } => pack::run(library, out, licence, common),
+        PluginCommand::Verify(args) => verify::run(common, args),
     }
 }
