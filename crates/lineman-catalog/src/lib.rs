@@ -8,6 +8,9 @@
 //! tables from the descriptions of the plugins to explain what people paste and what platforms
 //! log. A failure is described once.
 //!
+//! Words that belong to no provider have catalogs here: [`Catalog::shared`] for provisioning tools,
+//! the network and the host, and [`Catalog::general`] for what is read when nobody knows the words.
+//!
 //! This crate is the format of the rules and the matcher. It must never know a provider: what
 //! holds for one provider only is a rule in that provider's catalog.
 //!
