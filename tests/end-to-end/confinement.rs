@@ -286,15 +286,16 @@ fn without_landlock_the_attempts_succeed_and_it_is_said() -> Result<()> {
     for user in users() {
         let stand = Stand::new(user)?;
         let attempts = stand.attempts(false)?;
+        stand.configure(&attempts)?;
+        let human = without_landlock(|| Outcome::of(stand.command().args(["check", "leaving"])))?;
+        ensure!(human.stdout.contains("the kernel has no"), "{}", human.stdout);
+        let info = without_landlock(|| Outcome::of(stand.command().args(["plugin", "info", "reaches-out"])))?;
+        ensure!(info.stdout.contains("this kernel has no Landlock"), "{}", info.stdout);
         let (outcome, told) = without_landlock(|| stand.attempt(&attempts))?;
         let expected: Vec<_> = attempts.iter().map(|(attempt, _, free)| (attempt.as_str(), *free)).collect();
         let differences = differences(&told, &expected);
         ensure!(differences.is_empty(), "as user {user}:\n{}", differences.join("\n"));
         ensure!(outcome.report()?.run.vantage.unconfined, "the report does not say it");
-        let human = without_landlock(|| Outcome::of(stand.command().args(["check", "leaving"])))?;
-        ensure!(human.stdout.contains("the kernel has no"), "{}", human.stdout);
-        let info = without_landlock(|| Outcome::of(stand.command().args(["plugin", "info", "reaches-out"])))?;
-        ensure!(info.stdout.contains("this kernel has no Landlock"), "{}", info.stdout);
         if me() == 0 && user != 0 {
             // Outside of a worker the bit does what it is for.
             let root = Outcome::of(&mut stand.run_as_user(&stand.bench.path().join("as-root/id")))?;
