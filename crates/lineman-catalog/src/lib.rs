@@ -46,7 +46,9 @@
 //! ```
 //!
 //! In messages, details and remedies `{name}` stands for a named group of a `text`, `header` or
-//! `capture` pattern; a part in square brackets is left out when a name in it was not seen.
+//! `capture` pattern; a part in square brackets is left out when a name in it was not seen. Where
+//! the cause is `network.ip-not-allowed`, a group named `address` is the address that the provider
+//! saw: the finding is about it.
 //!
 //! Patterns are those of the `regex` crate (linear time), ignore case unless they say `(?-i)`,
 //! and see each line with its runs of blanks collapsed; `^` and `$` stand at line ends. A pattern

@@ -43,6 +43,7 @@ pub use config::{
     SecretSource, Suppression, Vantage,
 };
 pub use deprecated::Deprecations;
+pub use connection::from_environment;
 pub use edit::{EditError, disable, enable};
 pub use error::{ConfigError, Mistake};
 pub use load::{enabled, load, plugins};

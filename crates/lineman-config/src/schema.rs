@@ -63,6 +63,7 @@ pub fn schema(plugins: &[&Description]) -> Value {
                 json!({
                     "name": text("What the place that the platform works from is called."),
                     "egress_ips": texts("The addresses that providers see the platform come from: addresses or networks."),
+                    "echo_url": text("An address that answers with its caller's address as text: it tells where a run came from."),
                 }),
                 &[],
             ),
