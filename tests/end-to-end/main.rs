@@ -13,6 +13,7 @@
 mod bench;
 mod canary;
 mod command_line;
+mod compatibility;
 mod confinement;
 mod conformance;
 mod containment;
@@ -23,6 +24,7 @@ mod isolation;
 mod policy;
 mod stage;
 mod trust;
+mod vendor;
 
 use stage::Stage;
 
@@ -64,5 +66,6 @@ tables! {
     http: "rows/http.toml", crate::Stage::apis,
         &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "curl", "apache", "haproxy", "node", "oidc-provider"];
     github: "rows/github.toml", crate::Stage::github, &["curl", "openssl", "tinyproxy", "squid"];
+    gitlab: "rows/gitlab.toml", crate::Stage::gitlab, &["curl", "tinyproxy", "squid"];
     aws: "rows/aws.toml", crate::Stage::aws, &["git", "nginx", "fcgiwrap", "moto", "faketime"];
 }

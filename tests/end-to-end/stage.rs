@@ -7,7 +7,7 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use lineman_tests::{
-    Answer, Apis, AwsClient, Behind, Client, CurlClient, Fault, GitClient, HttpClient, Integration, Keys, Moto, Names,
+    Answer, Apis, AwsClient, Behind, Client, Fault, ForgeClient, GitClient, HttpClient, Integration, Keys, Moto, Names,
     Namespace, Proxies, Repositories, Resolver, Site, SshServers, Stubs, Table, Web, judge, require,
 };
 
@@ -20,7 +20,7 @@ pub(crate) struct Stage {
     networks: BTreeMap<&'static str, Namespace>,
     git: Option<GitClient>,
     aws: Option<AwsClient>,
-    pub(crate) curl: Option<CurlClient>,
+    pub(crate) forge: Option<ForgeClient>,
     // Ended after the clients, in this order.
     _servers: Vec<Box<dyn std::any::Any + Sync>>,
 }
@@ -158,7 +158,7 @@ impl Stage {
     /// A stage without servers and clients.
     pub(crate) fn bare() -> Stage {
         let (names, networks) = (Names::default(), BTreeMap::new());
-        Stage { names, networks, git: None, aws: None, curl: None, _servers: Vec::new() }
+        Stage { names, networks, git: None, aws: None, forge: None, _servers: Vec::new() }
     }
 
     pub(crate) fn with(mut self, server: impl Sync + 'static) -> Stage {
@@ -183,7 +183,7 @@ impl Stage {
             "git" => self.git.as_ref().context("no git")?.ask(id, integration, self.network(integration)?)?,
             "http" => HttpClient.ask(integration)?,
             "aws" => self.aws.as_ref().context("no botocore")?.ask(integration)?,
-            _ => self.curl.as_ref().context("no curl")?.ask(id, integration)?,
+            _ => self.forge.as_ref().context("no forge")?.ask(id, integration)?,
         };
         let said = match (fault.map(|fault| &fault.client), &answer) {
             (None | Some(Client::Works(_)), Answer::Works) => return Ok(Vec::new()),

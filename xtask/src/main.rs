@@ -2,6 +2,7 @@
 //!
 //! It knows how the project is built, tested and laid out, and nothing of what Lineman does.
 
+mod abi_plugin;
 mod bench;
 mod demo;
 mod deny;
@@ -43,6 +44,8 @@ enum Chore {
     Deny,
     /// Check what the compiler does not: arrows between crates, dependencies, names, lengths
     Tidy,
+    /// Build the plugin of ABI 1.0 again, and compare it with the binary that is kept
+    AbiPlugin,
     /// Measure Lineman beside what people would use in its place, and print the ratios
     Bench,
 }
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Chore::Install { prefix, profile } => lineman_tests::build_and_install(&prefix, &profile),
         Chore::Deny => deny::run(),
         Chore::Tidy => tidy::run(),
+        Chore::AbiPlugin => abi_plugin::run(),
         Chore::Bench => bench::run(),
     };
     match done {

@@ -20,6 +20,7 @@
 mod command;
 mod config;
 mod connection;
+mod deprecated;
 mod edit;
 mod error;
 mod include;
@@ -35,11 +36,14 @@ mod resolve;
 mod schema;
 mod settings;
 mod source;
+mod walk;
 
 pub use config::{
     Config, Configured, Environment, Grants, Installed, Place, Plugins, Policy, ProcessEnvironment, SecretRef,
     SecretSource, Suppression, Vantage,
 };
+pub use deprecated::Deprecations;
+pub use connection::from_environment;
 pub use edit::{EditError, disable, enable};
 pub use error::{ConfigError, Mistake};
 pub use load::{enabled, load, plugins};

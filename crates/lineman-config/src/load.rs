@@ -14,14 +14,14 @@ use crate::problem::Problem;
 use crate::reference::{absolute, read_variable};
 use crate::settings::{Shape, Shapes};
 use crate::source::{Document, Source};
-use crate::{include, integration, policy};
+use crate::{connection, include, integration, policy};
 
 /// The keys of the main file.
 pub(crate) const KEYS: [&str; 8] =
     ["version", "include", "plugins", "policy", "vantage", "defaults", "integration", "suppress"];
 /// The keys that an included file may not have: what the whole run is granted is said once.
 const MAIN_FILE_ONLY: [&str; 4] = ["plugins", "policy", "vantage", "defaults"];
-pub(crate) const VANTAGE_KEYS: [&str; 2] = ["name", "egress_ips"];
+pub(crate) const VANTAGE_KEYS: [&str; 3] = ["name", "egress_ips", "echo_url"];
 pub(crate) const DEFAULTS_KEYS: [&str; 1] = ["settings"];
 pub(crate) const SUPPRESS_KEYS: [&str; 4] = ["integration", "code", "until", "reason"];
 
@@ -289,7 +289,8 @@ fn read_vantage(node: &Node<'_>) -> Vantage {
             None => item.report(Problem::BadNetwork { what: item.path.clone() }),
         }
     }
-    Vantage { name: node.get("name").and_then(|name| name.text()).map(str::to_owned), egress_ips }
+    let name = node.get("name").and_then(|name| name.text()).map(str::to_owned);
+    Vantage { name, egress_ips, echo_url: node.get("echo_url").and_then(|url| connection::read_http_url(&url)) }
 }
 
 fn read_suppression(node: &Node<'_>, names: Option<&Vec<&str>>) -> Option<Suppression> {

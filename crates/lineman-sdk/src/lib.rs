@@ -85,7 +85,8 @@
 //!
 //! # Testing
 //!
-//! [`testing::Harness`] runs one check against any server, without host or library.
+//! [`testing::Harness`] runs one check against any server, without host or library;
+//! [`testing::Server`] is one in a few lines.
 //!
 //! This crate knows no provider, and nothing of the host but what crosses the ABI.
 //!

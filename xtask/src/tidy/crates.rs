@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "lineman-engine",
             "lineman-host",
             "lineman-model",
+            "lineman-net",
             "lineman-report",
         ],
     ),

@@ -25,6 +25,8 @@ pub(crate) struct Manifest {
     /// `[lints]`.
     #[serde(default)]
     pub(crate) lints: toml::Table,
+    /// There in a crate that stands for itself, below the workspace and no part of it.
+    workspace: Option<toml::Table>,
     #[serde(default)]
     dependencies: toml::Table,
     #[serde(default)]
@@ -82,8 +84,10 @@ impl Tree {
     /// Adds a file, or puts another text in its place.
     pub(crate) fn put(&mut self, path: &str, text: &str) -> Result<()> {
         if let Some(directory) = path.strip_suffix("/Cargo.toml") {
-            let manifest = toml::from_str(text).with_context(|| format!("cannot read {path}"))?;
-            self.crates.insert(directory.to_owned(), manifest);
+            let manifest: Manifest = toml::from_str(text).with_context(|| format!("cannot read {path}"))?;
+            if manifest.workspace.is_none() {
+                self.crates.insert(directory.to_owned(), manifest);
+            }
         }
         self.files.insert(path.to_owned(), text.to_owned());
         Ok(())
