@@ -29,7 +29,7 @@ const AT_ONCE: usize = 6;
 const RUN_LIMIT_MS: u64 = 60_000;
 /// What a check may take where one never ends. The healthy have enough of it, however busy the
 /// machine is.
-const CHECK_LIMIT: &str = "8s";
+const CHECK_LIMIT: &str = "12s";
 /// Behaviours that take all the time that there is.
 const ENDLESS: [&str; 6] =
     ["hang", "wait-for-ever", "flood-progress", "no-result", "result-for-the-wrong-call", "hold-the-door"];
