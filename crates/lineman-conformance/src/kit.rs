@@ -1,5 +1,7 @@
 //! What the cases share: the plugin, what it says of itself, and the means to load it.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -169,7 +171,11 @@ impl<'a> Kit<'a> {
 
     /// The plugin in a worker of its own.
     pub(crate) async fn probe(&self, ground: Ground) -> Result<Probe, Fault> {
-        self.introduction()?;
+        let programs = match &self.introduction()?.description {
+            Ok(description) => self.prober.programs(&description.programs),
+            Err(_) => BTreeMap::new(),
+        };
+        let ground = Ground { readable: programs.into_values().map(PathBuf::from).collect(), ..ground };
         let Ok(library) = &self.subject.library else { return Err(Fault::Skip("there is no library".to_owned())) };
         let launched = match self.prober.launch(library, ground.clone()).await {
             // It was loaded in time before, beside less.
