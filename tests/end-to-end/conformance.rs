@@ -19,7 +19,7 @@ use crate::bench::{Bench, library_of};
 use crate::isolation::sha256;
 
 /// How many plugins are judged at once: most of the time they wait.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 3;
 
 /// What a plugin does, and the cases that find it: `case`, or `case!` where it ends the process,
 /// or `case?` where it is a warning.
@@ -119,7 +119,7 @@ struct Court {
 impl Court {
     fn verify(&self, plugin: &Path, more: &[&str]) -> Result<Outcome> {
         let mut command = self.bench.command();
-        command.args(["plugin", "verify"]).arg(plugin).args(["--calls", "100", "--jobs", "24"]).args(more);
+        command.args(["plugin", "verify"]).arg(plugin).args(["--calls", "100", "--jobs", "16"]).args(more);
         Outcome::of(&mut command)
     }
 
