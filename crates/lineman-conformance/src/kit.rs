@@ -126,7 +126,7 @@ impl<'a> Kit<'a> {
             Introduction { said, description, sample }
         });
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Kit { subject, options, prober, introduction, loading: Semaphore::new(processors) })
+        Ok(Kit { subject, options, prober, introduction, loading: Semaphore::new(2 * processors) })
     }
 
     fn introduction(&self) -> Result<&Introduction, Fault> {
