@@ -41,6 +41,8 @@ pub struct Prober {
 pub struct Ground {
     /// Its whole environment.
     pub environment: Vec<(String, String)>,
+    /// The programs that it may run, and whatever else it may read.
+    pub readable: Vec<PathBuf>,
     /// Whether it sees no network, not even loopback.
     pub offline: bool,
 }
@@ -109,7 +111,7 @@ impl Prober {
             environment: ground.environment,
             directory: self.directory()?,
             // What it is asked about lies in directories beside its own.
-            reach: Reach::new(library, [], &self.scratch.path(PROBES)),
+            reach: Reach::new(library, ground.readable.iter().map(PathBuf::as_path), &self.scratch.path(PROBES)),
             offline: ground.offline,
         };
         let (tap, messages) = mpsc::unbounded_channel();
