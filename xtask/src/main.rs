@@ -5,6 +5,7 @@
 mod bench;
 mod demo;
 mod deny;
+mod header;
 mod narration;
 mod release;
 mod requirements;
@@ -41,6 +42,8 @@ enum Chore {
     },
     /// Check bans, licences and sources of the dependencies, and advisories where they can be had
     Deny,
+    /// Write the C header of the C door from its definition in Rust
+    Header,
     /// Check what the compiler does not: arrows between crates, dependencies, names, lengths
     Tidy,
     /// Measure Lineman beside what people would use in its place, and print the ratios
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Install { prefix, profile } => lineman_tests::build_and_install(&prefix, &profile),
         Chore::Deny => deny::run(),
+        Chore::Header => header::write(),
         Chore::Tidy => tidy::run(),
         Chore::Bench => bench::run(),
     };

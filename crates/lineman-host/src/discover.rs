@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use lineman_model::{Description, PluginRef};
 
-use crate::manifest::{MANIFEST, Manifest, ManifestError, RUST_DOOR};
+use crate::Door;
+use crate::manifest::{MANIFEST, Manifest, ManifestError};
 
 /// Where plugins are looked for: absolute directories, first match wins.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +54,12 @@ impl Installed {
         &self.manifest.id
     }
 
-    /// Its library for this target.
+    /// How it is entered.
+    pub fn door(&self) -> Result<Door, ManifestError> {
+        self.manifest.door(&self.directory)
+    }
+
+    /// Its library or program for this target.
     pub fn library(&self) -> Result<PathBuf, ManifestError> {
         Ok(self.directory.join(&self.manifest.library(&self.directory)?.file))
     }
@@ -62,10 +68,7 @@ impl Installed {
     pub fn description(&self) -> Result<Description, ManifestError> {
         guard(&self.directory)?;
         guard(&self.directory.join(MANIFEST))?;
-        if self.manifest.abi != RUST_DOOR {
-            let problem = format!("is entered by the door `{}`, which this Lineman does not know", self.manifest.abi);
-            return Err(ManifestError::new(&self.directory.join(MANIFEST), problem));
-        }
+        self.door()?;
         guard(&self.library()?)?;
         self.manifest.description(&self.directory)
     }

@@ -13,13 +13,13 @@ use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use crate::Installed;
 use crate::manifest::{self, Manifest, ManifestError};
-use crate::process::{CallEvent, Launch, LaunchError, Worker};
+use crate::process::{CallEvent, Ending, Launch, LaunchError, Worker};
 use crate::programs;
 use crate::scratch::Scratch;
 use crate::spawner::Spawner;
 use crate::worker::hex;
+use crate::{Door, Installed};
 
 /// How long after a call's deadline its answer may still come: the plugin counts from when it
 /// got the call, the host from when it sent it.
@@ -28,6 +28,8 @@ const GRACE: Duration = Duration::from_millis(500);
 const CANCELLED: Duration = Duration::from_millis(250);
 /// A plugin that ends this many workers of its own is set aside for the run.
 const CRASHES: usize = 3;
+/// The most of one text of a plugin that is handed on, bytes: more than the SDK lets through.
+const LONGEST_TEXT: usize = 4096;
 /// Limit of a worker's private memory unless set, bytes.
 const MEMORY: u64 = 1024 * 1024 * 1024;
 
@@ -56,7 +58,7 @@ impl HostOptions {
     }
 }
 
-/// Why the host cannot work, or a library cannot be described.
+/// Why the host cannot work, or a plugin cannot be described.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// The operating system refuses.
@@ -122,12 +124,20 @@ struct Session {
     directory: PathBuf,
 }
 
+impl Session {
+    /// What a plugin says, on one line.
+    fn line(&self, said: &str, longest: usize) -> String {
+        let line = lineman_model::clean_line(&self.redactor.scrub(said), usize::MAX);
+        self.redactor.shown(&line, longest)
+    }
+}
+
 /// How one attempt of a call ended.
 enum Attempt {
     Answered(CheckAnswer),
     /// The worker ended under it.
     Died {
-        ending: String,
+        ending: Ending,
         stderr: Vec<String>,
         findings: Vec<Finding>,
     },
@@ -169,9 +179,13 @@ impl Host {
         lock(&self.plugins).insert(plugin.spec.installed.id().to_owned(), Arc::new(plugin));
     }
 
-    /// What a library says of itself, asked in a worker.
+    /// What a library or program says of itself, asked in a worker.
     pub async fn describe(&self, library: &Path) -> Result<Box<RawValue>, HostError> {
-        let launch = self.launch(library.to_owned(), String::new(), Vec::new(), "describe")?;
+        self.described(library, door_of(library)?).await
+    }
+
+    async fn described(&self, library: &Path, door: Door) -> Result<Box<RawValue>, HostError> {
+        let launch = self.launch(library.to_owned(), door, String::new(), Vec::new(), "describe")?;
         match Worker::launch(&self.spawner, &launch).await {
             Ok((worker, description)) => {
                 worker.shutdown().await;
@@ -181,6 +195,7 @@ impl Host {
                 let code = match &error {
                     LaunchError::NotLoaded { code, .. } => code.clone(),
                     LaunchError::Died { .. } => "died-on-load".to_owned(),
+                    LaunchError::BadOutput { .. } => "bad-output".to_owned(),
                     LaunchError::TimedOut => "timed-out-on-load".to_owned(),
                     LaunchError::Spawn(_) => "no-worker".to_owned(),
                 };
@@ -195,11 +210,12 @@ impl Host {
         }
     }
 
-    /// Writes the shippable directory of a library: the library, `description.json` and
+    /// Writes the shippable directory of a library or program: the file, `description.json` and
     /// `plugin.toml`.
     pub async fn pack(&self, library: &Path, licence: &str, out: &Path) -> Result<Manifest, HostError> {
-        let description = self.describe(library).await?;
-        Ok(manifest::write(library, description.get(), licence, out)?)
+        let door = door_of(library)?;
+        let description = self.described(library, door).await?;
+        Ok(manifest::write(library, door, description.get(), licence, out)?)
     }
 
     /// Runs one check to its end and gives what it found, redacted.
@@ -265,8 +281,12 @@ impl Host {
             Attempt::NotLaunched(finding) => only(*finding),
             Attempt::Died { ending, stderr, findings } => {
                 plugin.crashes.fetch_add(1, Ordering::Relaxed);
-                let message = format!("The plugin `{}` {ending} during {check}.", integration.provider);
-                self.fault("lineman/plugin-crashed", Cause::PluginCrashed, message, stderr, findings, &plugin, &session)
+                let (code, cause, what) = match ending.bad_output {
+                    Some(problem) => ("lineman/plugin-bad-output", Cause::PluginBadOutput, format!("sent {problem}")),
+                    None => ("lineman/plugin-crashed", Cause::PluginCrashed, ending.how),
+                };
+                let message = format!("In {check}, the plugin `{}` {what}.", integration.provider);
+                self.fault(code, cause, message, stderr, findings, &plugin, &session)
             }
             Attempt::Hung { findings, .. } => {
                 let message = format!("The plugin `{}` did not answer {check} in time.", integration.provider);
@@ -398,14 +418,15 @@ impl Host {
 
     async fn load(&self, plugin: &Plugin) -> Result<Worker, LaunchError> {
         let installed = &plugin.spec.installed;
-        let (library, sha256) = match (installed.library(), installed.manifest.library(&installed.directory)) {
-            (Ok(library), Ok(file)) => (library, file.sha256.clone()),
-            (Err(error), _) | (_, Err(error)) => {
+        let file = installed.manifest.library(&installed.directory);
+        let (door, library, sha256) = match (installed.door(), installed.library(), file) {
+            (Ok(door), Ok(library), Ok(file)) => (door, library, file.sha256.clone()),
+            (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
                 return Err(LaunchError::NotLoaded { code: "no-library".to_owned(), message: error.to_string() });
             }
         };
         let launch = self
-            .launch(library, sha256, plugin.spec.environment.clone(), installed.id())
+            .launch(library, door, sha256, plugin.spec.environment.clone(), installed.id())
             .map_err(|error| LaunchError::NotLoaded { code: "no-directory".to_owned(), message: error.to_string() })?;
         let (worker, description) = Worker::launch(&self.spawner, &launch).await?;
         use sha2::Digest;
@@ -420,6 +441,7 @@ impl Host {
     fn launch(
         &self,
         library: PathBuf,
+        door: Door,
         sha256: String,
         environment: Vec<(String, String)>,
         name: &str,
@@ -431,12 +453,21 @@ impl Host {
         Ok(Launch {
             executable: self.options.executable.clone(),
             library,
+            door,
             sha256,
             memory: self.options.worker_memory,
             environment,
             directory,
         })
     }
+}
+
+fn door_of(library: &Path) -> Result<Door, HostError> {
+    Door::of(library).map_err(|error| HostError::NotLoaded {
+        library: library.to_owned(),
+        code: error.code().to_owned(),
+        message: error.to_string(),
+    })
 }
 
 async fn attempt(
@@ -476,16 +507,16 @@ async fn attempt(
         };
         let answer = match event {
             CallEvent::Finding(mut finding) => {
-                session.redactor.scrub_finding(&mut finding);
+                finding.for_each_text(&mut |text| *text = session.redactor.shown(text, LONGEST_TEXT));
                 findings.push(*finding);
                 continue;
             }
             CallEvent::Progress(said) => {
-                progress(lineman_model::clean_line(&session.redactor.scrub(&said.text), 200));
+                progress(session.line(&said.text, 200));
                 continue;
             }
             CallEvent::Result(mut outcome) => {
-                outcome.for_each_text(&mut |text| *text = session.redactor.scrub(text));
+                outcome.for_each_text(&mut |text| *text = session.redactor.shown(text, LONGEST_TEXT));
                 CheckAnswer { findings, outcome }
             }
             CallEvent::Failed(failure) => {
@@ -493,7 +524,7 @@ async fn attempt(
                     worker.forget(call.call);
                     return Attempt::Hung { findings, alone };
                 }
-                let message = session.redactor.scrub(&lineman_model::clean_line(&failure.message, 500));
+                let message = session.line(&failure.message, 500);
                 let cause = if failure.cause.is_ours() { failure.cause } else { Cause::PluginBadOutput };
                 let code = format!("lineman/{}", cause.as_str().replace('.', "-"));
                 findings.push(Finding::new(code, cause, format!("In {}, {message}.", request.check)));
@@ -503,7 +534,7 @@ async fn attempt(
                 bad(&request.check, &format!("the plugin refused the call with code {code}"), findings)
             }
             CallEvent::Bad(problem) => {
-                bad(&request.check, &session.redactor.scrub(&format!("the plugin sent {problem}")), findings)
+                bad(&request.check, &format!("the plugin sent {}", session.line(&problem, 500)), findings)
             }
         };
         worker.forget(call.call);
@@ -523,6 +554,7 @@ fn not_launched(plugin: &Plugin, error: LaunchError) -> Finding {
         LaunchError::NotLoaded { code, .. } if code == "hash-mismatch" => ("plugin-untrusted", Cause::PluginUntrusted),
         LaunchError::NotLoaded { .. } => ("plugin-incompatible", Cause::PluginIncompatible),
         LaunchError::Died { .. } => ("plugin-crashed", Cause::PluginCrashed),
+        LaunchError::BadOutput { .. } => ("plugin-bad-output", Cause::PluginBadOutput),
         LaunchError::TimedOut => ("plugin-timed-out", Cause::PluginTimedOut),
         LaunchError::Spawn(_) => ("no-worker", Cause::PluginCrashed),
     };

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use lineman_model::protocol::{
-    CheckOutcome, Failure, FromWorker, Progress, RegisteredSecret, TEST_SWITCHES, ToWorker, event, host_call,
+    CheckOutcome, Failure, FromWorker, MAX_EVENT, MAX_FINDINGS, Progress, RegisteredSecret, TEST_SWITCHES, ToWorker,
+    event, host_call,
 };
-use lineman_model::{Finding, Redactor};
+use lineman_model::{Finding, Redactor, clean_line};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -22,10 +23,10 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
-use crate::frame;
 use crate::spawner::Spawner;
 use crate::strays;
 use crate::worker::WorkerArgs;
+use crate::{Door, frame};
 
 /// How many bytes of a worker's stderr are kept: the last ones.
 const STDERR_KEPT: usize = 16 * 1024;
@@ -33,14 +34,21 @@ const STDERR_KEPT: usize = 16 * 1024;
 const HELLO: Duration = Duration::from_secs(10);
 /// How long it has to end after it was told to.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How many events of a call may wait. Progress is dropped before it takes the room that a call's
+/// findings and its terminal event need.
+const EVENTS: usize = MAX_FINDINGS + 256;
+/// The most secrets that a plugin may register in one call.
+const MAX_SECRETS: usize = 100;
 
 /// How to start a worker.
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
     /// The program that becomes the worker: this one.
     pub(crate) executable: PathBuf,
-    /// The library to load.
+    /// The library to load, or the program to become.
     pub(crate) library: PathBuf,
+    /// How it is entered.
+    pub(crate) door: Door,
     /// What it must hash to; empty to accept any.
     pub(crate) sha256: String,
     /// Limit of private memory, bytes.
@@ -63,6 +71,9 @@ pub(crate) enum LaunchError {
     /// The worker ended while it loaded the plugin.
     #[error("the worker {ending} while it loaded the plugin")]
     Died { ending: String, stderr: Vec<String> },
+    /// Something else than a message came out of the worker: a program wrote it.
+    #[error("it sent {problem}")]
+    BadOutput { problem: String },
     /// The plugin was still loading when time was up.
     #[error("the plugin was not loaded within {} s", HELLO.as_secs())]
     TimedOut,
@@ -81,10 +92,21 @@ pub(crate) enum CallEvent {
     Bad(String),
 }
 
+/// How a worker ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending {
+    /// As a clause: `was killed by signal 11 (SIGSEGV)`.
+    pub(crate) how: String,
+    /// What came out of it that is no message, and for which it was ended.
+    pub(crate) bad_output: Option<String>,
+}
+
 struct Slot {
     session: u64,
-    events: mpsc::UnboundedSender<CallEvent>,
+    events: mpsc::Sender<CallEvent>,
     redactor: Redactor,
+    findings: usize,
+    secrets: usize,
 }
 
 /// A worker that said hello.
@@ -93,14 +115,14 @@ pub(crate) struct Worker {
     next_call: AtomicU64,
     calls: Arc<Mutex<HashMap<u64, Slot>>>,
     input: mpsc::UnboundedSender<Zeroizing<Vec<u8>>>,
-    ended: watch::Receiver<Option<String>>,
+    ended: watch::Receiver<Option<Ending>>,
     stderr: Ring,
 }
 
 /// A call in flight.
 pub(crate) struct InFlight {
     pub(crate) call: u64,
-    pub(crate) events: mpsc::UnboundedReceiver<CallEvent>,
+    pub(crate) events: mpsc::Receiver<CallEvent>,
 }
 
 impl Worker {
@@ -108,6 +130,7 @@ impl Worker {
     pub(crate) async fn launch(spawner: &Spawner, launch: &Launch) -> Result<(Worker, Box<RawValue>), LaunchError> {
         let args = WorkerArgs {
             library: launch.library.clone(),
+            door: launch.door,
             sha256: launch.sha256.clone(),
             memory: launch.memory,
             parent: std::process::id(),
@@ -139,14 +162,20 @@ impl Worker {
         let drained = tokio::spawn(ring.clone().drain(stderr));
         let hello = tokio::time::timeout(HELLO, frame::read_async(&mut stdout)).await;
         let problem = match hello {
-            Ok(Ok(Some(body))) => match serde_json::from_slice::<FromWorker>(&body) {
+            Ok(Ok(Some(body))) => match message(&body) {
                 Ok(FromWorker::Hello { description }) => {
                     let worker = Worker::run(child, pid, stdin, stdout, ring, drained);
                     return Ok((worker, description));
                 }
-                Ok(FromWorker::NotLoaded { code, message }) => Some(LaunchError::NotLoaded { code, message }),
-                _ => None,
+                Ok(FromWorker::NotLoaded { code, message }) => {
+                    Some(LaunchError::NotLoaded { code: clean_line(&code, 40), message: clean_line(&message, 300) })
+                }
+                Ok(_) => Some(LaunchError::BadOutput { problem: "another message before its hello".to_owned() }),
+                Err(problem) => Some(LaunchError::BadOutput { problem }),
             },
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                Some(LaunchError::BadOutput { problem: error.to_string() })
+            }
             Ok(_) => None,
             Err(_) => Some(LaunchError::TimedOut),
         };
@@ -173,17 +202,18 @@ impl Worker {
         tokio::spawn(feed(stdin, frames));
         let dispatch = Arc::clone(&calls);
         tokio::spawn(async move {
-            let clean_end = loop {
+            let bad_output = loop {
                 match frame::read_async(&mut stdout).await {
-                    Ok(Some(body)) => {
-                        let Ok(message) = serde_json::from_slice::<FromWorker>(&body) else { break false };
-                        deliver(&dispatch, message);
-                    }
-                    Ok(None) => break true,
-                    Err(_) => break false,
+                    Ok(Some(body)) => match message(&body) {
+                        Ok(message) => deliver(&dispatch, message),
+                        Err(problem) => break Some(problem),
+                    },
+                    Err(error) if error.kind() == io::ErrorKind::InvalidData => break Some(error.to_string()),
+                    // The end, in the middle of a frame or not.
+                    Ok(None) | Err(_) => break None,
                 }
             };
-            if !clean_end {
+            if bad_output.is_some() {
                 kill(pid);
             }
             // A plugin may have closed the pipe and live on.
@@ -196,7 +226,7 @@ impl Worker {
             };
             end_what_it_left(pid).await;
             let _ = tokio::time::timeout(FAREWELL, drained).await;
-            announce.send_replace(Some(ending(status)));
+            announce.send_replace(Some(Ending { how: ending(status), bad_output }));
             // Dropping the senders tells every call that nothing more will come.
             lock(&dispatch).clear();
         });
@@ -214,8 +244,8 @@ impl Worker {
         let call = self.next_call.fetch_add(1, Ordering::Relaxed);
         let request = serde_json::value::to_raw_value(request)?;
         let frame = frame::encode(&ToWorker::Submit { call, op: op.to_owned(), request })?;
-        let (sender, events) = mpsc::unbounded_channel();
-        lock(&self.calls).insert(call, Slot { session, events: sender, redactor });
+        let (sender, events) = mpsc::channel(EVENTS);
+        lock(&self.calls).insert(call, Slot { session, events: sender, redactor, findings: 0, secrets: 0 });
         if self.input.send(frame).is_err() || self.ended.borrow().is_some() {
             lock(&self.calls).remove(&call);
         }
@@ -250,13 +280,11 @@ impl Worker {
         self.ended.borrow().is_some()
     }
 
-    /// Waits for its end, and says how it ended: `was killed by signal 11 (SIGSEGV)`.
-    pub(crate) async fn ended(&self) -> String {
+    /// Waits for its end, and says how it ended.
+    pub(crate) async fn ended(&self) -> Ending {
         let mut ended = self.ended.clone();
-        match ended.wait_for(Option::is_some).await {
-            Ok(ending) => ending.clone().unwrap_or_default(),
-            Err(_) => "ended".to_owned(),
-        }
+        let ending = ended.wait_for(Option::is_some).await.ok().and_then(|ending| ending.clone());
+        ending.unwrap_or_else(|| Ending { how: "ended".to_owned(), bad_output: None })
     }
 
     /// The last lines that it wrote to stderr; not redacted.
@@ -289,9 +317,23 @@ async fn feed(mut stdin: ChildStdin, mut frames: mpsc::UnboundedReceiver<Zeroizi
     }
 }
 
+/// A message of a worker. What it says of a mistake quotes nothing: it may be a secret.
+fn message(body: &[u8]) -> Result<FromWorker, String> {
+    serde_json::from_slice(body).map_err(|error| match error.is_data() {
+        true => "a message that the protocol does not know".to_owned(),
+        false => "a message that is no JSON".to_owned(),
+    })
+}
+
+/// Passes an event on to whoever waits for it. The worker's outbox holds a plugin to its limits;
+/// they are held here again, because a program has no outbox and a library may go round it.
 fn deliver(calls: &Mutex<HashMap<u64, Slot>>, message: FromWorker) {
-    let calls = lock(calls);
     let (call, event) = match message {
+        FromWorker::Event { call, body, .. } | FromWorker::HostCall { call, body, .. }
+            if body.get().len() > MAX_EVENT =>
+        {
+            (call, Err(format!("an event of more than {MAX_EVENT} bytes")))
+        }
         FromWorker::Event { call, kind: event::FINDING, body } => {
             (call, parsed(&body).map(|finding| CallEvent::Finding(Box::new(finding))))
         }
@@ -302,16 +344,41 @@ fn deliver(calls: &Mutex<HashMap<u64, Slot>>, message: FromWorker) {
         FromWorker::BadEvent { call, problem } => (call, Err(problem)),
         FromWorker::Refused { call, code } => (call, Ok(CallEvent::Refused(code))),
         FromWorker::HostCall { call, op, body } if op == host_call::SECRET => {
-            if let (Some(slot), Ok(secret)) = (calls.get(&call), parsed::<RegisteredSecret>(&body)) {
-                slot.redactor.add(&secret.name, &secret.value);
+            if let (Some(slot), Ok(secret)) = (lock(calls).get_mut(&call), parsed(&body)) {
+                slot.learn(&secret);
             }
             return;
         }
         FromWorker::HostCall { .. } | FromWorker::Hello { .. } | FromWorker::NotLoaded { .. } => return,
     };
+    let mut calls = lock(calls);
     // An event for a call that nobody waits for is a table miss and nothing more.
-    if let Some(slot) = calls.get(&call) {
-        let _ = slot.events.send(event.unwrap_or_else(CallEvent::Bad));
+    if let Some(slot) = calls.get_mut(&call) {
+        slot.take(event.unwrap_or_else(CallEvent::Bad));
+    }
+}
+
+impl Slot {
+    fn take(&mut self, event: CallEvent) {
+        let event = match event {
+            CallEvent::Progress(_) if self.events.capacity() <= MAX_FINDINGS + 1 => return,
+            CallEvent::Finding(_) if self.findings >= MAX_FINDINGS => {
+                CallEvent::Bad(format!("more than {MAX_FINDINGS} findings"))
+            }
+            event => event,
+        };
+        self.findings += usize::from(matches!(event, CallEvent::Finding(_)));
+        // There is room for all that a call may say; who says more was told so already.
+        let _ = self.events.try_send(event);
+    }
+
+    /// Known before anything else of the call is passed on, which may hold it.
+    fn learn(&mut self, secret: &RegisteredSecret) {
+        self.secrets += 1;
+        match self.secrets <= MAX_SECRETS {
+            true => self.redactor.add(&secret.name, &secret.value),
+            false => self.take(CallEvent::Bad(format!("more than {MAX_SECRETS} secrets"))),
+        }
     }
 }
 

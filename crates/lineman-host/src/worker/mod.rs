@@ -2,22 +2,24 @@
 //! pipe to the host. Nothing here is trusted by the host: the plugin's code runs beside it.
 
 mod confine;
+mod doors;
 mod outbox;
+mod sealed;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use lineman_abi::{HostV1, PluginRootRef, RStr};
 use lineman_model::protocol::{FromWorker, ToWorker, submit};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use sha2::{Digest, Sha256};
 
-use crate::frame;
+use self::doors::Plugin;
+use self::sealed::Sealed;
+use crate::{Door, frame};
 
 /// The argument by which the executable knows that it is to be a worker.
 pub const WORKER_ARGUMENT: &str = "__worker";
@@ -25,9 +27,11 @@ pub const WORKER_ARGUMENT: &str = "__worker";
 /// What a worker is told on its command line. None of it is secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct WorkerArgs {
-    /// The library to load.
+    /// The library to load, or the program to become.
     #[serde(skip)]
     pub(crate) library: PathBuf,
+    /// How it is entered.
+    pub(crate) door: Door,
     /// What its bytes must hash to; empty to accept any, as for describing it.
     pub(crate) sha256: String,
     /// Limit of private memory, bytes.
@@ -58,70 +62,36 @@ pub fn is_worker() -> bool {
 pub fn main() -> ExitCode {
     let Some(args) = WorkerArgs::from_env() else { return ExitCode::from(2) };
     let Ok((input, output)) = confine::prepare(&args) else { return ExitCode::from(2) };
-    let mut pipe = File::from(output);
-    match load(&args) {
-        Ok((root, description)) => {
-            let hello = frame::encode(&FromWorker::Hello { description });
-            if hello.and_then(|hello| frame::write(&mut pipe, &hello)).is_err() {
-                return ExitCode::FAILURE;
-            }
-            serve(root, input, pipe)
-        }
-        Err((code, message)) => {
-            let refusal = FromWorker::NotLoaded { code: code.to_owned(), message };
-            let sent = frame::encode(&refusal).and_then(|refusal| frame::write(&mut pipe, &refusal));
-            if sent.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
+    let Ok(spare) = output.try_clone() else { return ExitCode::from(2) };
+    let refusal = match Sealed::verified(&args.library, &args.sha256) {
+        Ok(program) if args.door == Door::Exec1 => doors::become_program(&program, &args.library, (input, output)),
+        Ok(library) => match load(args.door, &library) {
+            Ok((plugin, description)) => return serve(&*plugin, description, input, File::from(output)),
+            Err(refusal) => refusal,
+        },
+        Err(refusal) => refusal,
+    };
+    let (code, message) = refusal;
+    match say(&mut File::from(spare), &FromWorker::NotLoaded { code: code.to_owned(), message }) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
+/// Why a plugin cannot be loaded: a stable code, and one line.
 type NotLoaded = (&'static str, String);
 
-fn load(args: &WorkerArgs) -> Result<(PluginRootRef, Box<RawValue>), NotLoaded> {
-    let library = verified(&args.library, &args.sha256)?;
-    let root = lineman_abi::load(&library.path()).map_err(|error| (error.code(), error.to_string()))?;
-    let description = (root.describe())().into_vec();
-    let description = String::from_utf8(description)
+fn load(door: Door, library: &Sealed) -> Result<(Box<dyn Plugin>, Box<RawValue>), NotLoaded> {
+    let plugin = doors::open(door, library)?;
+    let description = String::from_utf8(plugin.describe())
         .ok()
         .and_then(|text| RawValue::from_string(text).ok())
         .ok_or(("bad-description", "the plugin's description is no JSON".to_owned()))?;
-    Ok((root, description))
+    Ok((plugin, description))
 }
 
-/// A library in memory that nobody can change any more.
-struct Sealed(OwnedFd);
-
-impl Sealed {
-    fn path(&self) -> PathBuf {
-        format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
-    }
-}
-
-/// Reads a library once, checks its hash, and keeps those very bytes for loading.
-fn verified(path: &Path, sha256: &str) -> Result<Sealed, NotLoaded> {
-    use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
-    let unreadable = |error: std::io::Error| ("unreadable", format!("the library cannot be read: {error}"));
-    let memory = memfd_create("plugin", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)
-        .map_err(|error| unreadable(error.into()))?;
-    let (mut library, mut sealed) = (File::open(path).map_err(unreadable)?, File::from(memory));
-    let mut hash = Sha256::new();
-    // Piece by piece: a copy of the whole in between costs more than the hash.
-    let mut piece = vec![0; 128 << 10];
-    loop {
-        let length = match library.read(&mut piece) {
-            Ok(0) => break,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            read => read.map_err(unreadable)?,
-        };
-        hash.update(&piece[..length]);
-        sealed.write_all(&piece[..length]).map_err(unreadable)?;
-    }
-    if !sha256.is_empty() && hex(&hash.finalize()) != sha256 {
-        return Err(("hash-mismatch", "the library is not the one that its manifest names".to_owned()));
-    }
-    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-    fcntl_add_seals(&sealed, seals).map_err(|error| unreadable(error.into()))?;
-    Ok(Sealed(sealed.into()))
+fn say(pipe: &mut File, message: &FromWorker) -> io::Result<()> {
+    frame::write(pipe, &frame::encode(message)?)
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -133,9 +103,10 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-static HOST: HostV1 = HostV1 { ctx: 0, emit: outbox::emit, host_call: outbox::host_call };
-
-fn serve(root: PluginRootRef, input: OwnedFd, pipe: File) -> ExitCode {
+fn serve(plugin: &dyn Plugin, description: Box<RawValue>, input: OwnedFd, mut pipe: File) -> ExitCode {
+    if say(&mut pipe, &FromWorker::Hello { description }).is_err() {
+        return ExitCode::FAILURE;
+    }
     let writer = std::thread::spawn(move || outbox::write_to(pipe));
     let mut input = std::io::BufReader::new(File::from(input));
     while let Ok(Some(body)) = frame::read(&mut input) {
@@ -144,16 +115,16 @@ fn serve(root: PluginRootRef, input: OwnedFd, pipe: File) -> ExitCode {
             ToWorker::Submit { call, op, request } => {
                 // Known before it is submitted: events may come before `submit` returns.
                 outbox::open(call);
-                let code = (root.submit())(call, RStr::from_str(&op), request.get().as_bytes().into(), &HOST);
+                let code = plugin.submit(call, &op, request.get().as_bytes());
                 if code != submit::ACCEPTED {
                     outbox::refused(call, code);
                 }
             }
-            ToWorker::Cancel { call } => (root.cancel())(call),
+            ToWorker::Cancel { call } => plugin.cancel(call),
             ToWorker::Shutdown {} => break,
         }
     }
-    (root.shutdown())();
+    plugin.shutdown();
     outbox::finish();
     // What was in the queue is on its way; a host that is gone has closed the pipe.
     let _ = writer.join();

@@ -22,10 +22,10 @@ pub(crate) enum PluginCommand {
         #[arg(long, value_name = "FORMAT", default_value = "human")]
         format: HumanOrJson,
     },
-    /// Make the directory to ship: library, description and manifest
+    /// Make the directory to ship: library or program, description and manifest
     #[command(after_help = "Example:\n  lineman plugin pack target/release/libacme.so --out dist/acme")]
     Pack {
-        /// The plugin's library
+        /// The plugin's library, or its program or script where it is one
         library: PathBuf,
         /// Where to write it
         #[arg(long, value_name = "DIR")]

@@ -20,6 +20,7 @@ pub(super) fn run(common: &Common, id: &str, format: HumanOrJson) -> Done {
             if let Value::Object(fields) = &mut value {
                 // Long, and `lineman explain CODE` shows it by the piece.
                 fields.remove("catalog");
+                fields.insert("door".to_owned(), installed.manifest.abi.clone().into());
             }
             format!("{value:#}\n")
         }
@@ -31,7 +32,9 @@ pub(super) fn run(common: &Common, id: &str, format: HumanOrJson) -> Done {
 
 fn human(installed: &Installed, description: &Description, style: &Style) -> String {
     let mut text = wrap(&format!("{} ({} {})", description.title, description.id, description.version), 0, style);
-    text += &wrap(&format!("from {}, in {}", description.publisher, installed.directory.display()), 2, style);
+    let Installed { directory, manifest } = installed;
+    let about = format!("from {}, entered by {}, in {}", description.publisher, manifest.abi, directory.display());
+    text += &wrap(&about, 2, style);
     let rows: Vec<Vec<String>> = description
         .checks
         .iter()

@@ -1,4 +1,4 @@
-use lineman_host::Installed;
+use lineman_host::{Installed, Manifest};
 use lineman_report::{table, wrap};
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ pub(super) fn run(common: &Common, format: HumanOrJson) -> Done {
             let rows: Vec<Value> = installed
                 .map(|it| {
                     let plugin = it.plugin_ref();
-                    json!({ "id": plugin.id, "version": plugin.version, "sha256": plugin.sha256, "state": state(it), "directory": it.directory })
+                    json!({ "id": plugin.id, "version": plugin.version, "door": it.manifest.abi, "sha256": plugin.sha256, "state": state(it), "directory": it.directory })
                 })
                 .collect();
             format!("{:#}\n", json!({ "plugins": rows, "problems": problems }))
@@ -31,12 +31,13 @@ pub(super) fn run(common: &Common, format: HumanOrJson) -> Done {
             let style = terminal::style(common);
             let rows: Vec<Vec<String>> = installed
                 .map(|it| {
-                    vec![it.id().to_owned(), it.manifest.version.clone(), state(it), it.directory.display().to_string()]
+                    let Manifest { id, version, abi, .. } = &it.manifest;
+                    vec![id.clone(), version.clone(), abi.clone(), state(it), it.directory.display().to_string()]
                 })
                 .collect();
             let mut text = match rows.is_empty() {
                 true => wrap("No plugin is installed where Lineman looks (see --plugin-dir).", 0, &style),
-                false => table(&["id", "version", "state", "directory"], &rows, 0, &style),
+                false => table(&["id", "version", "door", "state", "directory"], &rows, 0, &style),
             };
             for problem in problems {
                 text += &wrap(&format!("! {problem}"), 0, &style);
