@@ -76,7 +76,7 @@ fn library_of(name: &str) -> PathBuf {
 }
 
 /// A configuration of integrations: name, provider, behaviour.
-fn configuration(integrations: &[(&str, &str, &str)]) -> String {
+pub(crate) fn configuration(integrations: &[(&str, &str, &str)]) -> String {
     let mut providers: Vec<_> = integrations.iter().map(|(_, provider, _)| format!("{provider:?}")).collect();
     providers.sort();
     providers.dedup();
@@ -89,18 +89,18 @@ fn configuration(integrations: &[(&str, &str, &str)]) -> String {
     text
 }
 
-fn integration<'a>(report: &'a Report, name: &str) -> Result<&'a IntegrationReport> {
+pub(crate) fn integration<'a>(report: &'a Report, name: &str) -> Result<&'a IntegrationReport> {
     report.integrations.iter().find(|it| it.name == name).with_context(|| format!("{name} is not in the report"))
 }
 
 /// The check that tells: the first that did not pass, else the last.
-fn telling(integration: &IntegrationReport) -> Result<&CheckReport> {
+pub(crate) fn telling(integration: &IntegrationReport) -> Result<&CheckReport> {
     let bad = integration.checks.iter().find(|check| !matches!(check.status, Status::Pass));
     bad.or(integration.checks.last()).context("no check")
 }
 
 /// `error plugin.crashed lineman/plugin-crashed`, or `pass`.
-fn fate(integration: &IntegrationReport) -> Result<String> {
+pub(crate) fn fate(integration: &IntegrationReport) -> Result<String> {
     let check = telling(integration)?;
     let chief = check.findings.iter().find(|finding| finding.code.starts_with("lineman/")).or(check.findings.first());
     Ok(match chief {
@@ -111,28 +111,27 @@ fn fate(integration: &IntegrationReport) -> Result<String> {
 
 /// What becomes of an integration that misbehaves, and what the report says of it somewhere. The
 /// neighbours are in flight in the same worker, and pass.
-struct Row {
+pub(crate) struct Row {
     behaviour: &'static str,
     fate: &'static str,
     says: &'static str,
     exit: i32,
 }
 
-const CRASHED: &str = "error plugin.crashed lineman/plugin-crashed";
-const BAD_OUTPUT: &str = "error plugin.bad-output lineman/plugin-bad-output";
-const TIMED_OUT: &str = "error plugin.timed-out lineman/plugin-timed-out";
+pub(crate) const CRASHED: &str = "error plugin.crashed lineman/plugin-crashed";
+pub(crate) const BAD_OUTPUT: &str = "error plugin.bad-output lineman/plugin-bad-output";
+pub(crate) const TIMED_OUT: &str = "error plugin.timed-out lineman/plugin-timed-out";
 
-const fn error(behaviour: &'static str, fate: &'static str, says: &'static str) -> Row {
+pub(crate) const fn error(behaviour: &'static str, fate: &'static str, says: &'static str) -> Row {
     Row { behaviour, fate, says, exit: 4 }
 }
 
-const fn pass(behaviour: &'static str) -> Row {
+pub(crate) const fn pass(behaviour: &'static str) -> Row {
     Row { behaviour, fate: "pass", says: "", exit: 0 }
 }
 
-fn suffer(plugin: (&str, &str), neighbours: &str, more: &[&str], rows: &[Row]) -> Result<()> {
-    let (library, provider) = plugin;
-    let bench = Bench::with(&[library])?;
+/// Runs each row in a place where the plugin is installed.
+pub(crate) fn suffer(bench: &Bench, provider: &str, neighbours: &str, more: &[&str], rows: &[Row]) -> Result<()> {
     let mut complaints = Vec::new();
     for row in rows {
         let names: Vec<String> = (1..=4).map(|number| format!("neighbour-{number}")).collect();
@@ -172,7 +171,8 @@ fn suffer(plugin: (&str, &str), neighbours: &str, more: &[&str], rows: &[Row]) -
 #[test]
 fn a_check_that_misbehaves_costs_itself_and_nothing_else() -> Result<()> {
     suffer(
-        ("checks", "misbehaving"),
+        &Bench::with(&["checks"])?,
+        "misbehaving",
         "well-in-a-while",
         &[],
         &[
@@ -194,7 +194,8 @@ fn a_check_that_misbehaves_costs_itself_and_nothing_else() -> Result<()> {
 fn a_check_that_hangs_is_cut_off_and_costs_nothing_else() -> Result<()> {
     // The neighbours are late enough to be in flight when the worker is ended.
     suffer(
-        ("checks", "misbehaving"),
+        &Bench::with(&["checks"])?,
+        "misbehaving",
         "well-late",
         &["--timeout", "3s"],
         &[
@@ -219,7 +220,8 @@ fn a_check_that_hangs_is_cut_off_and_costs_nothing_else() -> Result<()> {
 #[test]
 fn a_plugin_that_breaks_the_protocol_costs_itself_and_nothing_else() -> Result<()> {
     suffer(
-        ("raw", "raw"),
+        &Bench::with(&["raw"])?,
+        "raw",
         "well-in-a-while",
         &[],
         &[
@@ -247,7 +249,8 @@ fn a_plugin_that_breaks_the_protocol_costs_itself_and_nothing_else() -> Result<(
 #[test]
 fn a_plugin_that_never_answers_costs_itself_and_nothing_else() -> Result<()> {
     suffer(
-        ("raw", "raw"),
+        &Bench::with(&["raw"])?,
+        "raw",
         "well-in-a-while",
         &["--timeout", "2s"],
         &[
@@ -259,10 +262,10 @@ fn a_plugin_that_never_answers_costs_itself_and_nothing_else() -> Result<()> {
 }
 
 /// Turns an installed plugin into one that cannot be loaded; what is given is its directory.
-type Damage = fn(&Path) -> Result<()>;
+pub(crate) type Damage<'a> = &'a dyn Fn(&Path) -> Result<()>;
 
-/// Puts another library into the place of a plugin's; the manifest names it.
-fn swap(directory: &Path, library: &[u8]) -> Result<()> {
+/// Puts another library or program into the place of a plugin's; the manifest names it.
+pub(crate) fn swap(directory: &Path, library: &[u8]) -> Result<()> {
     let file = library_file(directory)?;
     let old = sha256(&file)?;
     fs::write(&file, library)?;
@@ -271,9 +274,12 @@ fn swap(directory: &Path, library: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn library_file(directory: &Path) -> Result<PathBuf> {
-    let found = fs::read_dir(directory)?.flatten().find(|entry| entry.path().extension().is_some_and(|it| it == "so"));
-    Ok(found.context("no library")?.path())
+/// The library or program that a plugin's manifest names.
+pub(crate) fn library_file(directory: &Path) -> Result<PathBuf> {
+    let manifest = fs::read_to_string(directory.join("plugin.toml"))?;
+    let mut names = manifest.lines().filter_map(|line| line.strip_prefix("file = \"")?.strip_suffix('"'));
+    let name = names.find(|name| *name != "description.json").context("no library")?;
+    Ok(directory.join(name))
 }
 
 fn sha256(file: &Path) -> Result<String> {
@@ -281,7 +287,8 @@ fn sha256(file: &Path) -> Result<String> {
     Ok(summed.stdout.split_whitespace().next().context("no sum")?.to_owned())
 }
 
-/// A plugin that cannot be loaded is one line with a stable code; another plugin stands.
+pub(crate) const CANNOT_LOAD: &str = "error plugin.incompatible lineman/plugin-incompatible";
+
 #[test]
 fn a_library_that_cannot_be_loaded_is_one_line_with_a_stable_code() -> Result<()> {
     let rows: &[(&str, &str, &str, Damage)] = &[
@@ -289,52 +296,46 @@ fn a_library_that_cannot_be_loaded_is_one_line_with_a_stable_code() -> Result<()
             "exits-on-load",
             "error plugin.crashed lineman/plugin-crashed",
             "ended with exit status 0 while it loaded",
-            |it| swap(it, &fs::read(library_of("exits-on-load"))?),
+            &|it| swap(it, &fs::read(library_of("exits-on-load"))?),
         ),
-        ("no-symbol", "error plugin.incompatible lineman/plugin-incompatible", "load error: no-symbol", |it| {
-            swap(it, &fs::read(library_of("no-symbol"))?)
-        }),
-        ("other-layout", "error plugin.incompatible lineman/plugin-incompatible", "load error: other-layout", |it| {
+        ("no-symbol", CANNOT_LOAD, "load error: no-symbol", &|it| swap(it, &fs::read(library_of("no-symbol"))?)),
+        ("other-layout", CANNOT_LOAD, "load error: other-layout", &|it| {
             swap(it, &fs::read(library_of("other-layout"))?)
         }),
-        ("other-version", "error plugin.incompatible lineman/plugin-incompatible", "load error: other-version", |it| {
+        ("other-version", CANNOT_LOAD, "load error: other-version", &|it| {
             swap(it, &fs::read(library_of("other-version"))?)
         }),
-        ("not-a-library", "error plugin.incompatible lineman/plugin-incompatible", "load error: not-a-library", |it| {
-            swap(it, b"this is text")
-        }),
-        ("empty", "error plugin.incompatible lineman/plugin-incompatible", "load error: not-a-library", |it| {
-            swap(it, b"")
-        }),
+        ("not-a-library", CANNOT_LOAD, "load error: not-a-library", &|it| swap(it, b"this is text")),
+        ("empty", CANNOT_LOAD, "load error: not-a-library", &|it| swap(it, b"")),
         // Mapped, not read: what is missing is noticed by a signal.
-        ("truncated", "error plugin.crashed lineman/plugin-crashed", "SIGBUS", |it| {
+        ("truncated", "error plugin.crashed lineman/plugin-crashed", "SIGBUS", &|it| {
             let whole = fs::read(library_file(it)?)?;
             swap(it, &whole[..64 * 1024])
         }),
-        ("changed", "error plugin.untrusted lineman/plugin-untrusted", "load error: hash-mismatch", |it| {
+        ("changed", "error plugin.untrusted lineman/plugin-untrusted", "load error: hash-mismatch", &|it| {
             let file = library_file(it)?;
             let mut bytes = fs::read(&file)?;
             bytes.push(0);
             Ok(fs::write(file, bytes)?)
         }),
-        (
-            "no-description",
-            "error plugin.incompatible lineman/plugin-incompatible",
-            "load error: bad-description",
-            |it| rename(it, "no-json.so"),
-        ),
-        (
-            "other-description",
-            "error plugin.incompatible lineman/plugin-incompatible",
-            "load error: other-description",
-            |it| rename(it, "other-description.so"),
-        ),
+        ("no-description", CANNOT_LOAD, "load error: bad-description", &|it| rename(it, "no-json.so")),
+        ("other-description", CANNOT_LOAD, "load error: other-description", &|it| rename(it, "other-description.so")),
     ];
+    unloadable("raw", &|| Bench::with(&["checks", "raw"]), rows)
+}
+
+/// A plugin that cannot be loaded is one line with a stable code, told to each of its
+/// integrations; another plugin stands. `place` makes a place with the plugin and `misbehaving`.
+pub(crate) fn unloadable(
+    provider: &str,
+    place: &dyn Fn() -> Result<Bench>,
+    rows: &[(&str, &str, &str, Damage)],
+) -> Result<()> {
     let mut complaints = Vec::new();
     for (name, expected, says, damage) in rows {
-        let bench = Bench::with(&["checks", "raw"])?;
-        damage(&bench.plugin("raw"))?;
-        let integrations = [("broken", "raw", "well"), ("too", "raw", "well"), ("fine", "misbehaving", "well")];
+        let bench = place()?;
+        damage(&bench.plugin(provider))?;
+        let integrations = [("broken", provider, "well"), ("too", provider, "well"), ("fine", "misbehaving", "well")];
         let outcome = Outcome::of(&mut bench.checking(&configuration(&integrations))?)?;
         let mut complain = |text: String| complaints.push(format!("{name}: {text}"));
         let Ok(report) = outcome.report() else {

@@ -13,6 +13,7 @@
 mod canary;
 mod command_line;
 mod documents;
+mod doors;
 mod isolation;
 mod stage;
 

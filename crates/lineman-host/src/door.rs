@@ -3,7 +3,6 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -42,13 +41,11 @@ impl Door {
         let mut file = File::open(path)?;
         let mut first = Vec::new();
         file.by_ref().take(4).read_to_end(&mut first)?;
-        if first == elf::ELFMAG {
-            return Exports::read(&file)?.door();
+        match first.as_slice() {
+            first if first == elf::ELFMAG => Exports::read(&file)?.door(),
+            first if first.starts_with(SCRIPT) => Ok(Door::Exec1),
+            _ => Err(NoDoor::NoPlugin),
         }
-        if first.starts_with(SCRIPT) || file.metadata()?.permissions().mode() & 0o111 != 0 {
-            return Ok(Door::Exec1);
-        }
-        Err(NoDoor::NoPlugin)
     }
 }
 

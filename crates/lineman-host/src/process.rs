@@ -429,23 +429,43 @@ fn signal_name(number: i32) -> Option<&'static str> {
     names.into_iter().find(|(signal, _)| signal.as_raw() == number).map(|(_, name)| name)
 }
 
-/// The last bytes of a stream.
+/// The last lines of a stream.
 #[derive(Clone, Default)]
-struct Ring(Arc<Mutex<VecDeque<u8>>>);
+struct Ring(Arc<Mutex<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    bytes: VecDeque<u8>,
+    /// The line that comes was cut at its beginning, and is not kept: a part of a secret would not
+    /// be recognised as one.
+    cut: bool,
+}
+
+impl Kept {
+    fn keep(&mut self, mut more: &[u8]) {
+        if self.cut {
+            let Some(end) = more.iter().position(|byte| *byte == b'\n') else { return };
+            (self.cut, more) = (false, &more[end + 1..]);
+        }
+        self.bytes.extend(more);
+        let Some(surplus) = self.bytes.len().checked_sub(STDERR_KEPT).filter(|surplus| *surplus > 0) else { return };
+        match self.bytes.iter().skip(surplus - 1).position(|byte| *byte == b'\n') {
+            Some(line) => drop(self.bytes.drain(..surplus + line)),
+            None => *self = Kept { cut: true, ..Kept::default() },
+        }
+    }
+}
 
 impl Ring {
     async fn drain(self, mut stream: ChildStderr) {
         let mut buffer = [0; 4096];
         while let Ok(read @ 1..) = stream.read(&mut buffer).await {
-            let mut kept = lock(&self.0);
-            kept.extend(&buffer[..read]);
-            let surplus = kept.len().saturating_sub(STDERR_KEPT);
-            kept.drain(..surplus);
+            lock(&self.0).keep(&buffer[..read]);
         }
     }
 
     fn lines(&self) -> Vec<String> {
-        let bytes: Vec<u8> = lock(&self.0).iter().copied().collect();
+        let bytes: Vec<u8> = lock(&self.0).bytes.iter().copied().collect();
         let text = lineman_model::clean(&String::from_utf8_lossy(&bytes), STDERR_KEPT);
         let lines: Vec<String> =
             text.lines().map(str::trim_end).filter(|line| !line.is_empty()).map(str::to_owned).collect();
@@ -455,4 +475,23 @@ impl Ring {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_a_worker_complains_whole_lines_are_kept() {
+        let check = |pieces: &[&str], expect: &str| {
+            let mut kept = Kept::default();
+            pieces.iter().for_each(|piece| kept.keep(piece.as_bytes()));
+            assert_eq!(String::from_utf8(kept.bytes.into()).unwrap(), expect);
+        };
+        let long = "x".repeat(STDERR_KEPT);
+        check(&["one\n", "two"], "one\ntwo");
+        check(&["secret, half of ", &long, "which is here\n", "two\n"], "two\n");
+        check(&["first line\n", &long[..STDERR_KEPT - 20], "\nlast line\n"], &format!("{}\nlast line\n", &long[20..]));
+        check(&[&long, "\n", "two\n"], "two\n");
+    }
 }
