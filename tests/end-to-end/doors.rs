@@ -5,8 +5,9 @@
 //! tables of [`crate::isolation`]: each pays alone, and is told by the same causes and codes.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use lineman_lab::api::{self, Response};
@@ -123,6 +124,58 @@ fn the_examples_name_what_is_wrong() -> Result<()> {
     web("http", "{stub.reset}/", "", "fail network.reset web/reset", 1, "closed the connection")?;
     web("http", "{stub.garbage}/", "", "fail config.endpoint-wrong web/no-http", 1, "does not speak HTTP")?;
     ensure!(complaints.is_empty(), "{}", complaints.join("\n"));
+    Ok(())
+}
+
+/// The examples have a minute for a port that never answers, and take none of it when they are told
+/// that nobody waits: the calls end as errors, which running out of time would not be.
+#[test]
+fn the_examples_end_a_call_when_they_are_told() -> Result<()> {
+    if !require("doors-cancel", &["cc", INTERPRETER]) {
+        return Ok(());
+    }
+    let (stubs, mut names) = (Stubs::start()?, Names::default());
+    stubs.name(&mut names);
+    let place = tempfile::tempdir()?;
+    let driver = place.path().join("drives");
+    let mut cc = clean_command("cc");
+    cc.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-pthread", "-o"]).arg(&driver);
+    cc.arg("-I").arg(workspace().join("crates/lineman-abi/include"));
+    cc.arg(workspace().join("tests/end-to-end/doors/drives.c")).arg(workspace().join("plugins/examples/c/tcp.c"));
+    let compiled = Outcome::of(&mut cc)?;
+    ensure!(compiled.exit == 0, "cc: {}", compiled.stderr);
+    let driven = Outcome::of(clean_command(&driver).arg(names.get("stub.unanswered")?))?;
+    ensure!(driven.exit == 0, "{}", driven.stderr);
+
+    let mut command = clean_command(workspace().join("plugins/examples/python/web.py"));
+    let mut program = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
+    let (mut to, mut from) = (program.stdin.take().context("no pipe")?, program.stdout.take().context("no pipe")?);
+    let mut tell = |text: String| to.write_all(&frame(&text));
+    let mut hear = || -> Result<serde_json::Value> {
+        let mut length = [0; 4];
+        from.read_exact(&mut length)?;
+        let mut body = vec![0; u32::from_le_bytes(length) as usize];
+        from.read_exact(&mut body)?;
+        Ok(serde_json::from_slice(&body)?)
+    };
+    ensure!(hear()?["hello"]["description"]["id"] == "web");
+    for (call, stub) in [(1, "stub.silent"), (2, "stub.unanswered")] {
+        let request = serde_json::json!({
+            "check": "web/answers", "deadline_ms": 60000,
+            "integration": { "settings": { "url": format!("http://127.0.0.1:{}/", names.get(stub)?) }, "connection": {} },
+        });
+        tell(serde_json::json!({ "submit": { "call": call, "op": "check", "request": request } }).to_string())?;
+        tell(serde_json::json!({ "cancel": { "call": call } }).to_string())?;
+        let event = hear()?["event"].take();
+        ensure!(event["call"] == call && event["kind"] == 4 && event["body"]["cause"] == "plugin.timed-out", "{event}");
+    }
+    tell(r#"{"submit":{"call":3,"op":"frobnicate","request":{}}}"#.to_owned())?;
+    ensure!(hear()? == serde_json::json!({ "refused": { "call": 3, "code": 1 } }));
+    tell(r#"{"a-newer-message":{}}"#.to_owned())?;
+    tell(r#"{"shutdown":{}}"#.to_owned())?;
+    let mut rest = Vec::new();
+    from.read_to_end(&mut rest)?;
+    ensure!(program.wait()?.success() && rest.is_empty(), "it did not end well");
     Ok(())
 }
 
@@ -310,7 +363,6 @@ fn a_program_that_cannot_be_used_is_one_line_with_a_stable_code() -> Result<()> 
         return Ok(());
     }
     const LOADS_BADLY: &str = "error plugin.bad-output lineman/plugin-bad-output";
-    let frame = |text: &str| [&u32::try_from(text.len()).unwrap_or_default().to_le_bytes(), text.as_bytes()].concat();
     let program = std::fs::read("/bin/true")?;
     let mut foreign = program.clone();
     // The machine that it was compiled for.
@@ -350,6 +402,11 @@ fn a_program_that_cannot_be_used_is_one_line_with_a_stable_code() -> Result<()> 
         rows.push((name, expected, says, damage));
     }
     unloadable("exec-door", &|| place(&["checks"], &["exec-door"]), &rows)
+}
+
+/// A message on the pipe.
+fn frame(text: &str) -> Vec<u8> {
+    [&u32::try_from(text.len()).unwrap_or_default().to_le_bytes(), text.as_bytes()].concat()
 }
 
 /// A script that writes some bytes to its standard output and stays.

@@ -14,6 +14,7 @@ Each call is a task, so that many run at once; cancelling a task is all that `ca
 
 import asyncio
 import errno
+import functools
 import ipaddress
 import json
 import os
@@ -248,7 +249,7 @@ def since(began):
 
 
 async def answer(call, request):
-    """Runs a call to its one terminal event, whatever happens."""
+    """Runs a call to its one terminal event, unless it is cancelled."""
     try:
         check = Check(request)
         try:
@@ -256,10 +257,15 @@ async def answer(call, request):
         except Stop as stop:
             emit(call, FINDING, stop.finding | {"evidence": check.evidence})
         emit(call, RESULT, check.outcome())
-    except asyncio.CancelledError:
-        emit(call, ERROR, {"cause": "plugin.timed-out", "message": "it was cancelled"})
     except Exception as error:  # Its text is not shown: it may hold a secret.
         emit(call, ERROR, {"cause": "plugin.crashed", "message": f"it failed with a {type(error).__name__}"})
+
+
+def end(tasks, call, task):
+    """Forgets a call. One that was cancelled may not even have begun, so its end is told here."""
+    del tasks[call]
+    if task.cancelled():
+        emit(call, ERROR, {"cause": "plugin.timed-out", "message": "it was cancelled"})
 
 
 async def receive(reader):
@@ -286,7 +292,7 @@ async def main():
             tasks[call].cancel()
         elif kind == "submit" and message["op"] == "check":
             tasks[call] = asyncio.create_task(answer(call, message["request"]))
-            tasks[call].add_done_callback(lambda _, call=call: tasks.pop(call))
+            tasks[call].add_done_callback(functools.partial(end, tasks, call))
         elif kind == "submit" and message["op"] == "close":
             # No session, nothing to wipe.
             emit(call, RESULT, {})
