@@ -25,7 +25,7 @@ use lineman_model::{Report, Status};
 use lineman_tests::{Outcome, clean_command, require};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::isolation::{Bench, children};
+use crate::bench::{Bench, children};
 
 /// A part of a secret that is as long as this gives it away.
 const PART: usize = 12;

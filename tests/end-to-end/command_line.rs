@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use lineman_tests::{Outcome, clean_command};
 use serde_json::Value;
 
-use crate::isolation::Bench;
+use crate::bench::Bench;
 
 /// One integration for each verdict.
 const CONFIGURATION: &str = r#"version = 1
@@ -58,6 +58,8 @@ fn bench() -> Result<Bench> {
     let bench = Bench::with(&["checks"])?;
     fs::write(bench.path().join("lineman.toml"), CONFIGURATION)?;
     fs::write(bench.path().join("error.txt"), EXPIRED)?;
+    let locked = run(&bench, "plugin lock")?;
+    ensure!(locked.exit == 0, "{locked:?}");
     Ok(bench)
 }
 
@@ -118,6 +120,12 @@ fn every_command_says_how_it_is_used() -> Result<()> {
             ("render --help", 0, &["Example:", "lineman render report.json"]),
             ("list --help", 0, &["Example:", "lineman list --label team=payments"]),
             ("plugin --help", 0, &["Example:", "lineman plugin info"]),
+            ("plugin install --help", 0, &["Examples:", "lineman plugin install acme-1.2.0.tar.gz --enable"]),
+            ("plugin remove --help", 0, &["Example:", "lineman plugin remove"]),
+            ("plugin enable --help", 0, &["Example:", "lineman plugin enable"]),
+            ("plugin disable --help", 0, &["Example:", "lineman plugin disable"]),
+            ("plugin lock --help", 0, &["Example:", "lineman plugin lock"]),
+            ("plugin enable", 2, &["<ID>"]),
             ("plugin pack --help", 0, &["Example:", "lineman plugin pack"]),
             ("schema --help", 0, &["Example:", "lineman schema > lineman.schema.json"]),
             ("completions --help", 0, &["Example:", "lineman completions bash"]),
@@ -303,10 +311,15 @@ fn a_report_reads_well() -> Result<()> {
     Ok(())
 }
 
-/// The text without what differs from run to run: durations and the directory.
+/// The text without what differs from run to run and from machine to machine: durations, the
+/// directory, where the shell is, and what the kernel can do.
 fn stable(bench: &Bench, text: &str) -> String {
     let text = text.replace(&bench.path().display().to_string(), "DIRECTORY");
+    let text = text.split("\nHow it is confined here").next().unwrap_or_default();
     let lines = text.lines().map(|line| {
+        if line.starts_with("  sh  /") {
+            return "  sh  SHELL".to_owned();
+        }
         let (rest, unit) = line.rsplit_once(' ').unwrap_or((line, ""));
         let (head, number) = rest.rsplit_once(' ').unwrap_or((rest, ""));
         match (unit, number.parse::<f64>()) {

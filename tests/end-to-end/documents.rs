@@ -5,9 +5,11 @@ use std::path::Path;
 
 use lineman_tests::{Outcome, Site, workspace};
 
-/// The documents at the root of the source tree: name and text.
+/// The documents at the root of the source tree and in `docs`: name and text.
 fn documents() -> Vec<(String, String)> {
-    let entries = fs::read_dir(workspace()).unwrap().map(|entry| entry.unwrap().path());
+    let directories = [workspace().to_owned(), workspace().join("docs")];
+    let entries = directories.iter().flat_map(|directory| fs::read_dir(directory).unwrap());
+    let entries = entries.map(|entry| entry.unwrap().path());
     let documents = entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     documents.map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap())).collect()
 }

@@ -13,9 +13,10 @@ use anyhow::{Context, Result, ensure};
 use lineman_lab::api::{self, Response};
 use lineman_tests::{Names, Outcome, Stubs, clean_command, require, workspace};
 
+use crate::bench::Bench;
 use crate::isolation::{
-    BAD_OUTPUT, Bench, CANNOT_LOAD, CRASHED, Damage, TIMED_OUT, error, fate, integration, library_file, pass, suffer,
-    swap, unloadable,
+    BAD_OUTPUT, CANNOT_LOAD, CRASHED, Harm, TIMED_OUT, error, fate, integration, library_file, pass, suffer, swap,
+    unloadable,
 };
 
 const INTERPRETER: &str = "python3";
@@ -309,8 +310,7 @@ fn a_c_plugin_whose_table_is_wrong_is_one_line_with_a_stable_code() -> Result<()
         let whole = fs::read(library_file(it)?)?;
         swap(it, &whole[..whole.len() - 64])
     };
-    let mut rows: Vec<(&str, &str, &str, Damage)> =
-        vec![("truncated", CANNOT_LOAD, "load error: not-a-library", &truncate)];
+    let mut rows: Vec<Harm<'_>> = vec![("truncated", CANNOT_LOAD, "load error: not-a-library", &truncate)];
     for ((name, _, says), damage) in built.iter().zip(&damages) {
         rows.push((name, CANNOT_LOAD, says, damage));
     }
@@ -396,7 +396,7 @@ fn a_program_that_cannot_be_used_is_one_line_with_a_stable_code() -> Result<()> 
         let file = library_file(it)?;
         Ok(fs::write(&file, [fs::read(&file)?, b"\n".to_vec()].concat())?)
     };
-    let mut rows: Vec<(&str, &str, &str, Damage)> =
+    let mut rows: Vec<Harm<'_>> =
         vec![("changed", "error plugin.untrusted lineman/plugin-untrusted", "load error: hash-mismatch", &change)];
     for ((name, expected, says, _), damage) in programs.iter().zip(&damages) {
         rows.push((name, expected, says, damage));

@@ -9,71 +9,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use lineman_model::{CheckReport, IntegrationReport, Report, Status};
-use lineman_tests::{Outcome, Site, clean_command, profile_dir};
+use lineman_tests::{Outcome, clean_command};
+use rustix::fs::inotify;
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-/// A place to run Lineman in, with plugins of its own and its own directory for temporary files.
-pub(crate) struct Bench {
-    directory: tempfile::TempDir,
-}
-
-impl Bench {
-    /// With these misbehaving plugins installed: `checks` is called `misbehaving`, `raw` is `raw`.
-    pub(crate) fn with(libraries: &[&str]) -> Result<Bench> {
-        let bench = Bench { directory: tempfile::tempdir()? };
-        fs::create_dir(bench.temporary())?;
-        for library in libraries {
-            let packed = bench.pack(&library_of(library), &bench.plugin(library))?;
-            ensure!(packed.exit == 0, "{library} cannot be packed: {}", packed.stderr);
-        }
-        Ok(bench)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.directory.path()
-    }
-
-    pub(crate) fn temporary(&self) -> PathBuf {
-        self.path().join("tmp")
-    }
-
-    pub(crate) fn plugin(&self, library: &str) -> PathBuf {
-        self.path().join("plugins").join(library)
-    }
-
-    pub(crate) fn pack(&self, library: &Path, out: &Path) -> Result<Outcome> {
-        Outcome::of(self.command().args(["plugin", "pack"]).arg(library).arg("--out").arg(out))
-    }
-
-    /// Lineman, in this place.
-    pub(crate) fn command(&self) -> Command {
-        let mut command = clean_command(Site::get().expect("Lineman can be built").program());
-        command.current_dir(self.path()).env("HOME", self.path()).env("TMPDIR", self.temporary()).stdin(Stdio::null());
-        command
-    }
-
-    /// `lineman check` of a configuration.
-    pub(crate) fn checking(&self, configuration: &str) -> Result<Command> {
-        fs::write(self.path().join("lineman.toml"), configuration)?;
-        let mut command = self.command();
-        command.args(["check", "--format", "json", "--plugin-dir"]).arg(self.path().join("plugins"));
-        Ok(command)
-    }
-
-    pub(crate) fn check(&self, configuration: &str) -> Result<(Outcome, Report)> {
-        let outcome = Outcome::of(&mut self.checking(configuration)?)?;
-        let report = outcome.report()?;
-        Ok((outcome, report))
-    }
-}
-
-fn library_of(name: &str) -> PathBuf {
-    profile_dir().join(format!("liblineman_misbehaving_{}.so", name.replace('-', "_")))
-}
+use crate::bench::{Bench, children, library_of, mark, marked};
 
 /// A configuration of integrations: name, provider, behaviour.
 pub(crate) fn configuration(integrations: &[(&str, &str, &str)]) -> String {
@@ -262,9 +207,9 @@ fn a_plugin_that_never_answers_costs_itself_and_nothing_else() -> Result<()> {
 }
 
 /// Turns an installed plugin into one that cannot be loaded; what is given is its directory.
-pub(crate) type Damage<'a> = &'a dyn Fn(&Path) -> Result<()>;
+pub(crate) type Damage = fn(&Path) -> Result<()>;
 
-/// Puts another library or program into the place of a plugin's; the manifest names it.
+/// Puts another library into the place of a plugin's; the manifest names it.
 pub(crate) fn swap(directory: &Path, library: &[u8]) -> Result<()> {
     let file = library_file(directory)?;
     let old = sha256(&file)?;
@@ -282,57 +227,57 @@ pub(crate) fn library_file(directory: &Path) -> Result<PathBuf> {
     Ok(directory.join(name))
 }
 
-fn sha256(file: &Path) -> Result<String> {
+pub(crate) fn sha256(file: &Path) -> Result<String> {
     let summed = Outcome::of(clean_command("sha256sum").arg(file))?;
     Ok(summed.stdout.split_whitespace().next().context("no sum")?.to_owned())
 }
 
 pub(crate) const CANNOT_LOAD: &str = "error plugin.incompatible lineman/plugin-incompatible";
 
-#[test]
-fn a_library_that_cannot_be_loaded_is_one_line_with_a_stable_code() -> Result<()> {
-    let rows: &[(&str, &str, &str, Damage)] = &[
+/// What can be done to an installed plugin so that it cannot be loaded: what it is called, what
+/// becomes of its integrations, and what the report says.
+pub(crate) fn damages() -> &'static [(&'static str, &'static str, &'static str, Damage)] {
+    &[
         (
             "exits-on-load",
             "error plugin.crashed lineman/plugin-crashed",
             "ended with exit status 0 while it loaded",
-            &|it| swap(it, &fs::read(library_of("exits-on-load"))?),
+            |it| swap(it, &fs::read(library_of("exits-on-load"))?),
         ),
-        ("no-symbol", CANNOT_LOAD, "load error: no-symbol", &|it| swap(it, &fs::read(library_of("no-symbol"))?)),
-        ("other-layout", CANNOT_LOAD, "load error: other-layout", &|it| {
+        ("no-symbol", CANNOT_LOAD, "load error: no-symbol", |it| swap(it, &fs::read(library_of("no-symbol"))?)),
+        ("other-layout", CANNOT_LOAD, "load error: other-layout", |it| {
             swap(it, &fs::read(library_of("other-layout"))?)
         }),
-        ("other-version", CANNOT_LOAD, "load error: other-version", &|it| {
+        ("other-version", CANNOT_LOAD, "load error: other-version", |it| {
             swap(it, &fs::read(library_of("other-version"))?)
         }),
-        ("not-a-library", CANNOT_LOAD, "load error: not-a-library", &|it| swap(it, b"this is text")),
-        ("empty", CANNOT_LOAD, "load error: not-a-library", &|it| swap(it, b"")),
+        ("not-a-library", CANNOT_LOAD, "load error: not-a-library", |it| swap(it, b"this is text")),
+        ("empty", CANNOT_LOAD, "load error: not-a-library", |it| swap(it, b"")),
         // Mapped, not read: what is missing is noticed by a signal.
-        ("truncated", "error plugin.crashed lineman/plugin-crashed", "SIGBUS", &|it| {
+        ("truncated", "error plugin.crashed lineman/plugin-crashed", "SIGBUS", |it| {
             let whole = fs::read(library_file(it)?)?;
             swap(it, &whole[..64 * 1024])
         }),
-        ("changed", "error plugin.untrusted lineman/plugin-untrusted", "load error: hash-mismatch", &|it| {
-            let file = library_file(it)?;
-            let mut bytes = fs::read(&file)?;
-            bytes.push(0);
-            Ok(fs::write(file, bytes)?)
-        }),
-        ("no-description", CANNOT_LOAD, "load error: bad-description", &|it| rename(it, "no-json.so")),
-        ("other-description", CANNOT_LOAD, "load error: other-description", &|it| rename(it, "other-description.so")),
-    ];
-    unloadable("raw", &|| Bench::with(&["checks", "raw"]), rows)
+        ("no-description", CANNOT_LOAD, "load error: bad-description", |it| rename(it, "no-json.so")),
+        ("other-description", CANNOT_LOAD, "load error: other-description", |it| rename(it, "other-description.so")),
+    ]
+}
+
+/// What an installed plugin is harmed by, as [`damages`] has it; it may need to know more.
+pub(crate) type Harm<'a> = (&'a str, &'a str, &'a str, &'a dyn Fn(&Path) -> Result<()>);
+
+#[test]
+fn a_library_that_cannot_be_loaded_is_one_line_with_a_stable_code() -> Result<()> {
+    let harms: Vec<Harm<'_>> =
+        damages().iter().map(|(name, expected, says, damage)| -> Harm<'_> { (name, expected, says, damage) }).collect();
+    unloadable("raw", &|| Bench::with(&["checks", "raw"]), &harms)
 }
 
 /// A plugin that cannot be loaded is one line with a stable code, told to each of its
 /// integrations; another plugin stands. `place` makes a place with the plugin and `misbehaving`.
-pub(crate) fn unloadable(
-    provider: &str,
-    place: &dyn Fn() -> Result<Bench>,
-    rows: &[(&str, &str, &str, Damage)],
-) -> Result<()> {
+pub(crate) fn unloadable(provider: &str, place: &dyn Fn() -> Result<Bench>, harms: &[Harm<'_>]) -> Result<()> {
     let mut complaints = Vec::new();
-    for (name, expected, says, damage) in rows {
+    for (name, expected, says, damage) in harms {
         let bench = place()?;
         damage(&bench.plugin(provider))?;
         let integrations = [("broken", provider, "well"), ("too", provider, "well"), ("fine", "misbehaving", "well")];
@@ -423,34 +368,50 @@ fn nothing_is_loaded_that_nobody_needs() -> Result<()> {
     let bench = Bench::with(&["checks", "raw"])?;
     let raw = bench.plugin("raw");
     swap(&raw, &fs::read(library_of("exits-on-load"))?)?;
-    let mut mark = library_file(&raw)?.into_os_string();
-    mark.push(".loaded");
-    let mark = PathBuf::from(mark);
+    let opened = Opened::watch(&library_file(&raw)?)?;
     let alone = [("fine", "misbehaving", "well")];
 
     let (outcome, _) = bench.check(&configuration(&alone).replace("enable = [", "enable = [\"raw\", "))?;
-    ensure!(outcome.exit == 0 && !mark.exists(), "enabled without need, it was loaded: {}", outcome.stdout);
+    ensure!(outcome.exit == 0 && !opened.seen()?, "enabled without need, it was loaded: {}", outcome.stdout);
     for command in [&["list"][..], &["plan"], &["plugin", "list"], &["plugin", "info", "raw"], &["schema"]] {
         let outcome = Outcome::of(bench.command().args(command).arg("--plugin-dir").arg(bench.path().join("plugins")))?;
-        ensure!(outcome.exit == 0 && !mark.exists(), "{command:?} loaded it, or failed: {}", outcome.stderr);
+        ensure!(outcome.exit == 0 && !opened.seen()?, "{command:?} loaded it, or failed: {}", outcome.stderr);
     }
+    // Needed, it is opened and loaded.
+    let (outcome, _) = bench.check(&configuration(&[("broken", "raw", "well"), ("fine", "misbehaving", "well")]))?;
+    ensure!(outcome.exit == 4 && opened.seen()?, "needed, it was not loaded: {}", outcome.stdout);
 
     fs::write(raw.join("description.json"), [0xff, 0xfe])?;
     let (outcome, _) = bench.check(&configuration(&alone))?;
-    ensure!(outcome.exit == 0 && !mark.exists(), "its description was read: {}", outcome.stdout);
+    ensure!(outcome.exit == 0 && !opened.seen()?, "its description was read: {}", outcome.stdout);
     fs::write(raw.join("plugin.toml"), "no manifest = ")?;
     let (outcome, _) = bench.check(&configuration(&alone))?;
     ensure!(outcome.exit == 0 && outcome.stderr.is_empty(), "its manifest mattered: {}", outcome.stderr);
-
-    // The mark is made by what loads it.
-    let bench = Bench::with(&["checks", "raw"])?;
-    let raw = bench.plugin("raw");
-    swap(&raw, &fs::read(library_of("exits-on-load"))?)?;
-    let (outcome, _) = bench.check(&configuration(&[("broken", "raw", "well"), ("fine", "misbehaving", "well")]))?;
-    let mut mark = library_file(&raw)?.into_os_string();
-    mark.push(".loaded");
-    ensure!(outcome.exit == 4 && Path::new(&mark).exists(), "needed, it was not loaded: {}", outcome.stdout);
     Ok(())
+}
+
+/// Knows whether a file was opened since it was last asked.
+struct Opened(rustix::fd::OwnedFd);
+
+impl Opened {
+    fn watch(file: &Path) -> Result<Opened> {
+        let watch = inotify::init(inotify::CreateFlags::NONBLOCK | inotify::CreateFlags::CLOEXEC)?;
+        inotify::add_watch(&watch, file, inotify::WatchFlags::OPEN)?;
+        Ok(Opened(watch))
+    }
+
+    fn seen(&self) -> Result<bool> {
+        let mut buffer = [std::mem::MaybeUninit::uninit(); 1024];
+        let mut events = inotify::Reader::new(&self.0, &mut buffer);
+        let mut seen = false;
+        loop {
+            match events.next() {
+                Ok(_) => seen = true,
+                Err(Errno::AGAIN) => return Ok(seen),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
 }
 
 #[test]
@@ -472,12 +433,6 @@ fn a_plugin_that_crashes_alone_three_times_is_set_aside() -> Result<()> {
     Ok(())
 }
 
-fn pids(file: &Path) -> Result<Vec<Pid>> {
-    let text = fs::read_to_string(file)?;
-    let pid = |line: &str| Pid::from_raw(line.parse().ok()?);
-    text.lines().map(|line| pid(line).with_context(|| format!("`{line}` is no process"))).collect()
-}
-
 /// Whether a process is there and is not merely waiting to be waited for.
 fn lives(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).unwrap_or_default();
@@ -485,44 +440,31 @@ fn lives(pid: Pid) -> bool {
     test_kill_process(pid).is_ok() && !matches!(state, None | Some('Z' | 'X'))
 }
 
+/// That it starts something at all is seen by [`hanging`], while it runs.
 #[test]
 fn what_a_plugin_starts_is_gone_when_the_run_is_over() -> Result<()> {
     for (behaviour, exit) in [("leave-daemon", 0), ("leave-detached-daemon", 0), ("leave-daemon-and-abort", 4)] {
         let bench = Bench::with(&["checks"])?;
-        let file = bench.path().join("pids");
-        let settings = format!("pid_file = {:?}\n", file.display().to_string());
+        let settings = format!("mark = {:?}\n", mark(&bench));
         let (outcome, _) = bench.check(&(configuration(&[("leaves", "misbehaving", behaviour)]) + &settings))?;
         assert_eq!(outcome.exit, exit, "{behaviour}: {}", outcome.stdout);
-        let left = pids(&file)?;
-        ensure!(!left.is_empty(), "{behaviour} started nothing");
-        for pid in left {
-            ensure!(!lives(pid), "{behaviour}: {} lives on", pid.as_raw_pid());
-        }
+        assert_eq!(marked(&mark(&bench)), [], "{behaviour}: these live on");
     }
     Ok(())
 }
 
 /// A run that hangs, in a process group of its own, as a shell would start it.
 fn hanging(bench: &Bench) -> Result<Child> {
-    let file = bench.path().join("pids");
-    let settings = format!("pid_file = {:?}\n", file.display().to_string());
+    let settings = format!("mark = {:?}\n", mark(bench));
     // The daemon tells that the worker has come so far; the other never ends.
     let integrations =
         [("done", "misbehaving", "well"), ("stays", "misbehaving", "hang"), ("leaves", "misbehaving", "leave-daemon")];
     let mut command = bench.checking(&(configuration(&integrations) + &settings))?;
     let child = command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    while fs::read(&file).unwrap_or_default().is_empty() {
+    while marked(&mark(bench)).is_empty() {
         std::thread::yield_now();
     }
     Ok(child)
-}
-
-pub(crate) fn children(of: u32) -> Vec<Pid> {
-    let threads = fs::read_dir(format!("/proc/{of}/task")).into_iter().flatten().flatten();
-    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-    let parse =
-        |list: String| list.split_whitespace().filter_map(|pid| Pid::from_raw(pid.parse().ok()?)).collect::<Vec<_>>();
-    lists.flat_map(parse).collect()
 }
 
 /// Waits until a process is gone; the test's own deadline is the harness's.
@@ -545,7 +487,7 @@ fn an_interrupted_run_still_reports() -> Result<()> {
     assert!(!report.run.complete);
     assert_eq!(integration(&report, "done")?.verdict, Status::Pass);
     assert_eq!(telling(integration(&report, "stays")?)?.status, Status::Skip);
-    for pid in workers.into_iter().chain(pids(&bench.path().join("pids"))?) {
+    for pid in workers.into_iter().chain(marked(&mark(&bench))) {
         ensure!(!lives(pid), "{} lives on", pid.as_raw_pid());
     }
     Ok(())
@@ -563,7 +505,7 @@ fn a_killed_run_leaves_no_worker_and_its_files_are_swept_by_the_next() -> Result
     let home = fs::read_dir(bench.temporary())?.flatten().next().context("no directory of runs")?.path();
     let runs = || fs::read_dir(&home).map(|entries| entries.count());
     assert_eq!(runs()?, 1, "the killed run could not clean up");
-    for pid in pids(&bench.path().join("pids"))? {
+    for pid in marked(&mark(&bench)) {
         // Nobody is left to end what a plugin started.
         kill_process(pid, Signal::KILL)?;
     }

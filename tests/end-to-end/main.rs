@@ -10,12 +10,19 @@
 //! is real. In [`findings`] an installed Lineman must name it. In [`catalogs`] Lineman runs with
 //! the plugins' catalogs emptied, and must miss the rows that say so.
 
+mod bench;
 mod canary;
 mod command_line;
+mod confinement;
+mod containment;
 mod documents;
 mod doors;
+mod forges;
+mod install;
 mod isolation;
+mod policy;
 mod stage;
+mod trust;
 
 use stage::Stage;
 
@@ -54,5 +61,8 @@ tables! {
     proxies: "rows/proxies.toml", crate::Stage::proxies, &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "moto"];
     names_and_routes: "rows/names-and-routes.toml", crate::Stage::networks,
         &["git", "nginx", "fcgiwrap", "unbound", "ip", "namespaces"];
+    http: "rows/http.toml", crate::Stage::apis,
+        &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "curl", "apache", "haproxy", "node", "oidc-provider"];
+    github: "rows/github.toml", crate::Stage::github, &["curl", "openssl", "tinyproxy", "squid"];
     aws: "rows/aws.toml", crate::Stage::aws, &["git", "nginx", "fcgiwrap", "moto", "faketime"];
 }

@@ -7,8 +7,8 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use lineman_tests::{
-    Answer, AwsClient, Behind, Client, Fault, GitClient, Integration, Keys, Moto, Names, Namespace, Proxies,
-    Repositories, Resolver, Site, SshServers, Stubs, Table, Web, judge, require,
+    Answer, Apis, AwsClient, Behind, Client, CurlClient, Fault, GitClient, HttpClient, Integration, Keys, Moto, Names,
+    Namespace, Proxies, Repositories, Resolver, Site, SshServers, Stubs, Table, Web, judge, require,
 };
 
 /// How many rows run at once. They wait for servers more than they compute.
@@ -16,10 +16,11 @@ const AT_ONCE: usize = 4;
 
 /// The servers of one table, and the clients that speak to them.
 pub(crate) struct Stage {
-    names: Names,
+    pub(crate) names: Names,
     networks: BTreeMap<&'static str, Namespace>,
-    git: GitClient,
+    git: Option<GitClient>,
     aws: Option<AwsClient>,
+    pub(crate) curl: Option<CurlClient>,
     // Ended after the clients, in this order.
     _servers: Vec<Box<dyn std::any::Any + Sync>>,
 }
@@ -104,6 +105,14 @@ impl Stage {
         Ok(stage.with(stubs).with(web))
     }
 
+    pub(crate) fn apis(directory: &Path) -> Result<Stage> {
+        let mut stage = Stage::https(directory)?;
+        let (apis, proxies) = (Apis::start(directory)?, Proxies::start(directory)?);
+        apis.name(&mut stage.names);
+        proxies.name(&mut stage.names);
+        Ok(stage.with(apis).with(proxies))
+    }
+
     pub(crate) fn proxies(directory: &Path) -> Result<Stage> {
         let mut stage = Stage::aws(directory)?;
         let proxies = Proxies::start(directory)?;
@@ -142,11 +151,17 @@ impl Stage {
     }
 
     fn new(directory: &Path, repositories: &Repositories) -> Result<Stage> {
-        let git = GitClient::new(directory, &repositories.clone)?;
-        Ok(Stage { names: Names::default(), networks: BTreeMap::new(), git, aws: None, _servers: Vec::new() })
+        let git = Some(GitClient::new(directory, &repositories.clone)?);
+        Ok(Stage { git, ..Stage::bare() })
     }
 
-    fn with(mut self, server: impl Sync + 'static) -> Stage {
+    /// A stage without servers and clients.
+    pub(crate) fn bare() -> Stage {
+        let (names, networks) = (Names::default(), BTreeMap::new());
+        Stage { names, networks, git: None, aws: None, curl: None, _servers: Vec::new() }
+    }
+
+    pub(crate) fn with(mut self, server: impl Sync + 'static) -> Stage {
         self._servers.push(Box::new(server));
         self
     }
@@ -165,8 +180,10 @@ impl Stage {
         fault: Option<&Fault>,
     ) -> Result<Vec<String>> {
         let answer = match integration.provider.as_str() {
-            "git" => self.git.ask(id, integration, self.network(integration)?)?,
-            _ => self.aws.as_ref().context("no client")?.ask(integration)?,
+            "git" => self.git.as_ref().context("no git")?.ask(id, integration, self.network(integration)?)?,
+            "http" => HttpClient.ask(integration)?,
+            "aws" => self.aws.as_ref().context("no botocore")?.ask(integration)?,
+            _ => self.curl.as_ref().context("no curl")?.ask(id, integration)?,
         };
         let said = match (fault.map(|fault| &fault.client), &answer) {
             (None | Some(Client::Works(_)), Answer::Works) => return Ok(Vec::new()),

@@ -24,6 +24,8 @@ pub enum Source {
     Apt(&'static [&'static str]),
     /// A requirement of PyPI, installed into the virtual environment `target/venv`.
     Pip(&'static str),
+    /// A package of npm, installed into `target/npm`.
+    Npm(&'static str),
     /// An ability of the machine that nothing installs; the text says what it takes.
     Machine(&'static str),
 }
@@ -44,6 +46,8 @@ pub const COMPONENTS: &[Component] = &[
     apt("tinyproxy", &["tinyproxy"], &["tinyproxy", "-v"]),
     apt("unbound", &["unbound"], &["unbound", "-V"]),
     apt("ip", &["iproute2"], &["ip", "-V"]),
+    apt("curl", &["curl"], &["curl", "--version"]),
+    apt("openssl", &["openssl"], &["openssl", "version"]),
     apt("faketime", &["faketime"], &["faketime", "--version"]),
     apt("cc", &["gcc", "libc6-dev"], &["cc", "--version"]),
     // The interpreter that scripts name: they run without a `PATH`.
@@ -53,6 +57,14 @@ pub const COMPONENTS: &[Component] = &[
         name: "moto",
         source: Source::Pip("moto[server]==5.2.5"),
         probe: &["{target}/venv/bin/python", "-c", "import moto.server, flask"],
+    },
+    apt("apache", &["apache2"], &["test", "-x", "/usr/sbin/apache2"]),
+    apt("haproxy", &["haproxy"], &["test", "-x", "/usr/sbin/haproxy"]),
+    apt("node", &["nodejs", "npm"], &["npm", "--version"]),
+    Component {
+        name: "oidc-provider",
+        source: Source::Npm("oidc-provider@9.13.3"),
+        probe: &["test", "-f", "{target}/npm/node_modules/oidc-provider/package.json"],
     },
     Component {
         name: "namespaces",
@@ -81,6 +93,7 @@ impl Component {
         match self.source {
             Source::Apt(packages) => format!("apt-get install {}", packages.join(" ")),
             Source::Pip(requirement) => format!("target/venv/bin/pip install '{requirement}'"),
+            Source::Npm(package) => format!("npm install --prefix target/npm {package}"),
             Source::Machine(needs) => format!("needs {needs}"),
         }
     }

@@ -64,6 +64,8 @@ struct Inputs {
     secrets: toml::Table,
     connection: toml::Table,
     env: toml::Table,
+    requires: Vec<toml::Table>,
+    vantage: toml::Table,
 }
 
 /// What Lineman is to say of a fault.
@@ -116,6 +118,10 @@ pub struct Integration {
     pub connection: toml::Table,
     /// Environment variables of the run.
     pub env: toml::Table,
+    /// `[[integration.NAME.requires]]`.
+    pub requires: Vec<toml::Table>,
+    /// `[vantage]` of the whole file.
+    pub vantage: toml::Table,
 }
 
 impl Table {
@@ -136,7 +142,7 @@ impl Table {
     /// The integration of a fault's twin.
     pub fn twin(&self, name: &str, names: &Names) -> Result<Integration> {
         let healthy = self.healthy.get(name).with_context(|| format!("no healthy integration `{name}`"))?;
-        let Inputs { settings, secrets, connection, env } = &healthy.inputs;
+        let Inputs { settings, secrets, connection, env, requires, vantage } = &healthy.inputs;
         Ok(Integration {
             provider: healthy.provider.clone(),
             network: healthy.network.clone(),
@@ -144,6 +150,8 @@ impl Table {
             secrets: names.fill_table(secrets)?,
             connection: names.fill_table(connection)?,
             env: names.fill_table(env)?,
+            requires: requires.iter().map(|words| names.fill_table(words)).collect::<Result<_>>()?,
+            vantage: names.fill_table(vantage)?,
         })
     }
 
@@ -167,6 +175,11 @@ impl Table {
         integration.secrets.extend(names.fill_table(&fault.inputs.secrets)?);
         integration.connection.extend(names.fill_table(&fault.inputs.connection)?);
         integration.env.extend(names.fill_table(&fault.inputs.env)?);
+        integration.vantage.extend(names.fill_table(&fault.inputs.vantage)?);
+        if !fault.inputs.requires.is_empty() {
+            let requires = fault.inputs.requires.iter().map(|words| names.fill_table(words));
+            integration.requires = requires.collect::<Result<_>>()?;
+        }
         Ok(integration)
     }
 }
@@ -226,13 +239,19 @@ impl Integration {
                 integration.insert(key.into(), part.clone().into());
             }
         }
+        if !self.requires.is_empty() {
+            integration.insert("requires".into(), self.requires.clone().into());
+        }
         let plugins = toml::Table::from_iter([("enable".into(), vec![self.provider.clone()].into())]);
         let integrations = toml::Table::from_iter([(name.to_owned(), integration.into())]);
-        let file = toml::Table::from_iter([
+        let mut file = toml::Table::from_iter([
             ("version".into(), 1.into()),
             ("plugins".into(), plugins.into()),
             ("integration".into(), integrations.into()),
         ]);
+        if !self.vantage.is_empty() {
+            file.insert("vantage".into(), self.vantage.clone().into());
+        }
         Ok(toml::to_string(&file)?)
     }
 }

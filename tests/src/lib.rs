@@ -13,11 +13,14 @@
 //! It must never know how Lineman finds a cause: it sees the command line and the report, as
 //! everybody does. What cannot be had for real is simulated elsewhere, in `lineman-lab`.
 
+mod apis;
 mod authority;
 mod aws_client;
 mod component;
+mod curl_client;
 mod fault;
 mod git_client;
+mod http_client;
 mod moto;
 mod namespace;
 mod place;
@@ -29,11 +32,14 @@ mod ssh;
 mod stub;
 mod web;
 
+pub use apis::Apis;
 pub use authority::{Authority, Identity, Validity};
 pub use aws_client::AwsClient;
 pub use component::{COMPONENTS, Component, Source, missing, not_run, notes_dir, require};
+pub use curl_client::CurlClient;
 pub use fault::{Answer, Client, Expect, Fault, Healthy, Integration, Table, judge};
 pub use git_client::GitClient;
+pub use http_client::HttpClient;
 pub use moto::{Moto, OTHER_ACCOUNT, OWN_ACCOUNT};
 pub use namespace::{Namespace, Resolver};
 pub use place::{Names, profile_dir, target_dir, workspace};

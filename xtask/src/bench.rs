@@ -18,7 +18,7 @@ use anyhow::{Context, Result, ensure};
 use lineman_tests::target_dir;
 
 use crate::narration::{Step, say};
-use crate::release::install;
+use crate::release::{forget_accepted, install};
 
 /// A line of the table.
 struct Row {
@@ -37,6 +37,7 @@ pub(crate) fn run() -> Result<()> {
     let directory = target_dir().join("bench");
     fs::create_dir_all(&directory)?;
     let program = install(&directory, &["aws", "git"])?;
+    forget_accepted(&directory)?;
     let mut rows = Vec::new();
     let mut notes = Vec::new();
     rows.extend(added::measure(&program, &directory)?);

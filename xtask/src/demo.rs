@@ -16,7 +16,7 @@ use lineman_model::{IntegrationReport, Report, Status};
 use lineman_tests::target_dir;
 
 use crate::narration::{Step, say};
-use crate::release::{install, shown};
+use crate::release::{forget_accepted, install, shown};
 use stage::Stage;
 
 /// What can be said to the demo.
@@ -54,6 +54,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
     say(format!("Lineman's demo: a platform with {} integrations, {broken} of them broken.\n", PLANTED.len()));
     let program = install(&directory, &["aws", "git"])?;
+    forget_accepted(&directory)?;
     say(format!("Lineman and the plugins aws and git are built, and installed in {}.", shown(&directory)));
     let stage = {
         let _step = Step::new("starting the lab and writing the configuration");

@@ -41,6 +41,18 @@ pub(crate) fn install(prefix: &Path, plugins: &[&str]) -> Result<PathBuf> {
     Ok(program)
 }
 
+/// Removes the lock files that an earlier run left beside its configurations: what was built since
+/// then is not what they accept.
+pub(crate) fn forget_accepted(directory: &Path) -> Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "lock") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
 /// What cargo made of a target.
 struct Built {
     target: String,

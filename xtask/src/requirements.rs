@@ -11,7 +11,7 @@ use crate::say;
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs the components that are missing and can be installed here: packages of Debian as
-/// root, packages of PyPI into a virtual environment below the target directory.
+/// root, packages of PyPI and npm below the target directory.
 ///
 /// A failure is told and not returned: what needs the component says that it could not run.
 pub(crate) fn install_missing() {
@@ -21,8 +21,12 @@ pub(crate) fn install_missing() {
         attempt(&format!("apt-get install {}", packages.join(" ")), || apt(&packages));
     }
     for component in missing {
-        if let Source::Pip(requirement) = component.source {
-            attempt(&format!("pip install '{requirement}' into target/venv"), || pip(requirement));
+        match component.source {
+            Source::Pip(requirement) => {
+                attempt(&format!("pip install '{requirement}' into target/venv"), || pip(requirement));
+            }
+            Source::Npm(package) => attempt(&format!("npm install {package} into target/npm"), || npm(package)),
+            Source::Apt(_) | Source::Machine(_) => {}
         }
     }
 }
@@ -30,7 +34,7 @@ pub(crate) fn install_missing() {
 fn debian(component: &Component) -> &'static [&'static str] {
     match component.source {
         Source::Apt(packages) => packages,
-        Source::Pip(_) | Source::Machine(_) => &[],
+        Source::Pip(_) | Source::Npm(_) | Source::Machine(_) => &[],
     }
 }
 
@@ -89,6 +93,11 @@ fn pip(requirement: &str) -> Result<()> {
         run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
     }
     run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", "--disable-pip-version-check", requirement]))
+}
+
+fn npm(package: &str) -> Result<()> {
+    let options = ["install", "--silent", "--no-fund", "--no-audit", "--prefix"];
+    run(Command::new("npm").args(options).arg(target_dir().join("npm")).arg(package))
 }
 
 /// Runs a command that must succeed; what it prints is shown only if it does not.

@@ -81,9 +81,20 @@ impl Document {
 pub(crate) fn code_forms(value: &str) -> impl Iterator<Item = &str> {
     let bare = value.rsplit('#').next().unwrap_or(value);
     let bare = bare.split(':').next().unwrap_or(bare);
-    let last = bare.rsplit('.').next().unwrap_or(bare);
-    let others = [bare, last];
+    let mut unwrapped = bare;
+    while let Some((first, rest)) = unwrapped.split_once('.')
+        && is_wrapper(first)
+    {
+        unwrapped = rest;
+    }
+    let others = [bare, unwrapped];
     std::iter::once(value).chain(others.into_iter().filter(move |&other| other != value))
+}
+
+/// Whether a word before a dot is no part of the code behind it: a namespace of a language, or the
+/// side at fault, as SOAP puts it.
+pub(crate) fn is_wrapper(word: &str) -> bool {
+    matches!(word, "Client" | "Server") || word.starts_with(char::is_lowercase)
 }
 
 fn names_an_error(name: &str) -> bool {

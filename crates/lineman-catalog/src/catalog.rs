@@ -34,6 +34,8 @@ struct File {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     code_headers: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    provisioned_as: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     capture: Vec<String>,
     #[serde(default, rename = "rule")]
     rules: Vec<Rule>,
@@ -80,15 +82,24 @@ impl fmt::Display for Problem {
 }
 
 impl Catalog {
-    /// How programs of every kind tell that the way to a server is broken: what `explain` and
-    /// `logs` fall back to where no plugin knows the words. It belongs to no plugin and calls
-    /// itself `network`.
-    pub fn network() -> &'static Catalog {
-        static NETWORK: LazyLock<Catalog> = LazyLock::new(|| {
-            Catalog::parse("network", include_str!("../network.toml"))
-                .expect("the embedded catalog is read and verified by a test")
+    /// Words that everybody uses, whoever the provider is, each of these in a catalog that calls
+    /// itself so: a tool that drives every provider, the `network`, the `host` that programs run
+    /// on. They belong to no plugin and stand behind the plugins' catalogs.
+    pub fn shared() -> [&'static Catalog; 3] {
+        static SHARED: LazyLock<[Catalog; 3]> = LazyLock::new(|| {
+            [
+                embedded("terraform", include_str!("../terraform.toml")),
+                embedded("network", include_str!("../network.toml")),
+                embedded("host", include_str!("../host.toml")),
+            ]
         });
-        &NETWORK
+        SHARED.each_ref()
+    }
+
+    /// Words and statuses that make a cause possible and no more, where no other catalog knows.
+    pub fn general() -> &'static Catalog {
+        static GENERAL: LazyLock<Catalog> = LazyLock::new(|| embedded("general", include_str!("../general.toml")));
+        &GENERAL
     }
 
     /// Reads a catalog as its author writes it.
@@ -234,6 +245,11 @@ impl Catalog {
         &self.compiled
     }
 
+    /// Whether provisioning tools know the provider by this name.
+    pub(crate) fn provisions(&self, name: &str) -> bool {
+        self.file.provisioned_as.iter().any(|known| known == name)
+    }
+
     pub(crate) fn code_headers(&self) -> &[String] {
         &self.file.code_headers
     }
@@ -256,6 +272,10 @@ impl Catalog {
     fn index(&self) -> &Index {
         self.index.get_or_init(|| Index::new(self))
     }
+}
+
+fn embedded(name: &str, text: &str) -> Catalog {
+    Catalog::parse(name, text).expect("an embedded catalog, which the tests read and verify")
 }
 
 fn syntax(plugin: &str, error: &dyn fmt::Display) -> CatalogError {

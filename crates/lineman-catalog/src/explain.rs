@@ -4,23 +4,51 @@ use lineman_model::{Alternative, Cause, Confidence, Doc, Remedy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::seen::Seen;
 use crate::{Catalog, Match, paste};
 
 /// The name of the format of [`Explanation`].
 pub const EXPLANATION_SCHEMA: &str = "lineman.explanation/1";
+
+/// Most guesses that are made where nothing is known.
+const MOST_GUESSES: usize = 3;
 
 /// Names the causes of pasted text of unknown form, likeliest first: each rule once, and each
 /// cause once per line.
 ///
 /// The text may be a program's output, a log, `curl -i` or `curl -v` output, JSON or XML, or all
 /// of these at once. Catalogs are taken in their order where rules fit equally well;
-/// [`Catalog::network`] belongs at the end.
+/// [`Catalog::shared`] ones belong at the end.
 pub fn explain<'a>(catalogs: &[&'a Catalog], input: &str) -> Vec<Match<'a>> {
+    ranked(catalogs, &failures(catalogs, input))
+}
+
+/// [`explain`]; where no catalog is sure of anything, what statuses and words of every kind make
+/// possible comes after it.
+pub fn explain_or_guess<'a>(catalogs: &[&'a Catalog], input: &str) -> Vec<Match<'a>> {
+    let failures = failures(catalogs, input);
+    let mut found = ranked(catalogs, &failures);
+    if found.iter().all(|found| found.confidence == Confidence::Possible) {
+        let mut guesses = ranked(&[Catalog::general()], &failures);
+        let mut told: BTreeSet<&Cause> = found.iter().map(|found| found.cause).collect();
+        guesses.retain(|guess| told.insert(guess.cause));
+        guesses.truncate(MOST_GUESSES);
+        found.append(&mut guesses);
+        // A guess tells more than a rule that knows the words and not the cause.
+        found.sort_by_key(|found| *found.cause == Cause::Undetermined);
+    }
+    found
+}
+
+fn failures(catalogs: &[&Catalog], input: &str) -> Vec<Seen> {
     let code_headers: Vec<String> = catalogs.iter().flat_map(|catalog| catalog.code_headers()).cloned().collect();
-    let failures = paste::failures(input, &code_headers);
+    paste::failures(input, &code_headers)
+}
+
+fn ranked<'a>(catalogs: &[&'a Catalog], failures: &[Seen]) -> Vec<Match<'a>> {
     let mut found: Vec<Match<'a>> = Vec::new();
     for catalog in catalogs {
-        for seen in &failures {
+        for seen in failures {
             for new in catalog.match_seen(seen) {
                 match found.iter_mut().find(|old| old.code == new.code) {
                     Some(old) if old.rank < new.rank => *old = new,
@@ -78,6 +106,15 @@ pub struct Matched {
     pub text: String,
     /// Its number, counted from one; absent where the text has no lines.
     pub line: Option<usize>,
+    /// The resource that it was about, as a provisioning tool addresses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The file of the configuration that declares the resource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line in that file, counted from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_line: Option<usize>,
 }
 
 impl Explanation {
@@ -99,7 +136,20 @@ impl From<&Match<'_>> for Explained {
             remedies: found.remedies.clone(),
             docs: found.rule.docs.clone(),
             also_possible: found.rule.also_possible.clone(),
-            matched: Matched { text: found.text.clone(), line: found.line },
+            matched: Matched::from(found),
+        }
+    }
+}
+
+impl From<&Match<'_>> for Matched {
+    fn from(found: &Match<'_>) -> Matched {
+        let origin = found.origin.clone().unwrap_or_default();
+        Matched {
+            text: found.text.clone(),
+            line: found.line,
+            address: origin.address,
+            file: origin.file,
+            file_line: origin.line,
         }
     }
 }

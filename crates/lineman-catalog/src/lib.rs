@@ -15,6 +15,7 @@
 //!
 //! ```toml
 //! code_headers = ["x-error-code"]             # headers that carry a provider code, besides the body
+//! provisioned_as = ["acme"]                   # names in provisioning tools: acme_key, corp/acme
 //! capture = ['call (?<call>[0-9]+)']          # as in a rule, for all rules
 //!
 //! [[rule]]
@@ -56,13 +57,14 @@
 //! | `provider_code` | exactly a field of a JSON or XML body that names an error, or a `code_headers` header | the code as a word, where it cannot be prose |
 //! | `header` | that header | that header, where a whole answer was pasted |
 //! | `operation` | what the caller says it did | a word of the text |
-//! | `text`, `not_text` | the body, as `name: value` lines where it is JSON or XML | the text |
+//! | `text`, `not_text` | the body, as `name: value` lines where it is JSON or XML, and the `code_headers` | the text |
 //!
 //! # Which rule comes first
 //!
 //! The heaviest. A provider code weighs 40, each header 30, an operation 20, a status 10 (a class
 //! of them 5), a text the number of letters that the matched pattern fixes, up to 100, and
-//! `priority` is added. [`Catalog::verify`] holds a catalog to its examples, and to there never
+//! `priority` is added, and 30 where a provisioning tool says that the failure arose in something
+//! that the catalog's provider makes. [`Catalog::verify`] holds a catalog to its examples, and to there never
 //! being two rules of equal weight for one of them.
 
 mod body;
@@ -72,6 +74,7 @@ mod explain;
 #[cfg(test)]
 mod fixture;
 mod matching;
+mod origin;
 mod paste;
 mod pattern;
 mod rule;
@@ -80,8 +83,9 @@ mod sieve;
 mod template;
 
 pub use catalog::{Catalog, CatalogError, Problem};
-pub use explain::{EXPLANATION_SCHEMA, Explained, Explanation, Matched, explain};
+pub use explain::{EXPLANATION_SCHEMA, Explained, Explanation, Matched, explain, explain_or_guess};
 pub use matching::{Match, Response};
+pub use origin::Origin;
 pub use paste::message_of;
 pub use rule::{Conditions, Rule, Sample, StatusPattern};
 pub use sieve::Sieve;

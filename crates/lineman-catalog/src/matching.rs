@@ -1,6 +1,7 @@
 use lineman_model::{Cause, Confidence, Finding, Remedy, clean_line};
 
 use crate::catalog::{Catalog, full_code};
+use crate::origin::Origin;
 use crate::pattern::Pattern;
 use crate::rule::{Rule, StatusPattern};
 use crate::seen::Seen;
@@ -15,6 +16,7 @@ const WEIGHT_OF_OPERATION: i32 = 20;
 const WEIGHT_OF_STATUS: i32 = 10;
 const WEIGHT_OF_CLASS: i32 = 5;
 const HIGHEST_WEIGHT_OF_TEXT: i32 = 100;
+const WEIGHT_OF_ORIGIN: i32 = 30;
 
 /// A server's answer.
 #[derive(Clone, Debug, Default)]
@@ -50,8 +52,10 @@ pub struct Match<'a> {
     pub remedies: Vec<Remedy>,
     /// The line that matched, counted from one, where the text has lines.
     pub line: Option<usize>,
-    /// The line that matched, safe to show; empty where a status alone did.
+    /// The line that matched, safe to show; empty where a status that no text states did.
     pub text: String,
+    /// Where in a configuration it arose, where the text says so.
+    pub origin: Option<Origin>,
     /// How closely the rule fits; the highest comes first.
     pub rank: i32,
 }
@@ -88,6 +92,7 @@ impl<'a> Match<'a> {
         if !conditions.status.is_empty() {
             match seen.status() {
                 Some(status) => {
+                    offset = offset.or(seen.status_offset());
                     rank += match conditions.status.iter().find(|pattern| pattern.accepts(status))? {
                         StatusPattern::Exact(_) => WEIGHT_OF_STATUS,
                         StatusPattern::Class(_) => WEIGHT_OF_CLASS,
@@ -107,10 +112,14 @@ impl<'a> Match<'a> {
             find_and_capture(pattern, seen, &mut captures);
         }
 
+        if seen.origin().and_then(|origin| origin.provider.as_deref()).is_some_and(|name| catalog.provisions(name)) {
+            rank += WEIGHT_OF_ORIGIN;
+        }
         let line = offset.map(|offset| seen.line_at(offset));
         Some(Match {
             line: seen.line_number(offset),
-            text: clean_line(line.or(shown_header.as_deref()).unwrap_or_default(), LONGEST_LINE),
+            text: clean_line(line.or(shown_header.as_deref()).or(seen.headline()).unwrap_or_default(), LONGEST_LINE),
+            origin: seen.origin().cloned(),
             rank,
             ..Match::filled(catalog, at, &captures)?
         })
@@ -132,6 +141,7 @@ impl<'a> Match<'a> {
             remedies: remedies.map(|(remedy, text)| Remedy { text: fill(text), ..remedy.clone() }).collect(),
             line: None,
             text: String::new(),
+            origin: None,
             rank: rule.priority,
         })
     }

@@ -39,6 +39,13 @@ static PREFIXES: LazyLock<Vec<(Regex, bool)>> = LazyLock::new(|| {
 
 static STATUS_LINE: LazyLock<Regex> = LazyLock::new(|| constant(r"^(< )?HTTP/[0-9.]+ ([1-5][0-9]{2})\b"));
 
+/// The first line of what a provisioning tool has to say.
+static DIAGNOSTIC: LazyLock<Regex> = LazyLock::new(|| constant(r"^(?:[│|] )?(?:Error|Warning): \S"));
+
+/// Where it says that it arose.
+static IN_FILE: LazyLock<Regex> =
+    LazyLock::new(|| constant(r"^(?:[│|] )? {2}(?:with \S.*,|on \S.* line [0-9]+[:,].*)$"));
+
 static HEADER_LINE: LazyLock<Regex> = LazyLock::new(|| constant(r"^([A-Za-z0-9-]+):\s*(.*)$"));
 
 /// The message of a log line: what is left when times, host names, program names and the marks
@@ -116,7 +123,8 @@ impl Paste<'_> {
             }
             let seen =
                 Seen::response(&Response { status, headers, body: document_of(&body), operation: None }, code_headers);
-            self.failures.push(seen.with_prose().at_line(first + 1));
+            let headline = self.lines[first].0;
+            self.failures.push(seen.with_prose().at_line(first + 1).with_headline(headline));
             self.used[first..head_end].fill(true);
         }
     }
@@ -155,8 +163,9 @@ impl Paste<'_> {
         }
     }
 
-    /// Takes the rest: records that begin with a time or after an empty line. A short text without
-    /// times is one record, because programs put empty lines into their errors.
+    /// Takes the rest: records that begin with a time, after an empty line, or as a diagnostic of a
+    /// provisioning tool. A short text without times is one record, because programs put empty
+    /// lines into their errors.
     fn take_records(&mut self) {
         let whole = self.lines.len() <= LONGEST_RECORD && self.lines.iter().all(|(_, timed)| !timed);
         let framed = |line: &str| line.starts_with('│');
@@ -164,8 +173,9 @@ impl Paste<'_> {
         for at in 0..self.lines.len() {
             let (line, timed) = self.lines[at];
             let follows = record.last().is_some_and(|&last| framed(line) && framed(self.lines[last].0));
-            let empty = line.trim().is_empty() && !whole;
-            if empty || self.used[at] || (timed && !follows) {
+            let empty = line.trim().is_empty() && !whole && !self.is_in_diagnostic(&record);
+            let begins = line.starts_with('╷') || DIAGNOSTIC.is_match(line) && (!whole || self.says_where(&record));
+            if empty || self.used[at] || (timed && !follows) || begins {
                 self.take_record(&record);
                 record.clear();
             }
@@ -174,6 +184,17 @@ impl Paste<'_> {
             }
         }
         self.take_record(&record);
+    }
+
+    /// Whether a diagnostic has said where it arose: another one may begin.
+    fn says_where(&self, record: &[usize]) -> bool {
+        record.iter().any(|&at| IN_FILE.is_match(self.lines[at].0))
+    }
+
+    /// Whether an empty line is one of those that diagnostics hold.
+    fn is_in_diagnostic(&self, record: &[usize]) -> bool {
+        let begins = record.first().is_some_and(|&first| DIAGNOSTIC.is_match(self.lines[first].0));
+        begins && record.len() < LONGEST_RECORD / 2
     }
 
     fn take_record(&mut self, record: &[usize]) {

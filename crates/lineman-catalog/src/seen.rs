@@ -5,8 +5,9 @@ use std::sync::LazyLock;
 use lineman_model::clean;
 use regex::Regex;
 
-use crate::body::{Document, code_forms};
+use crate::body::{Document, code_forms, is_wrapper};
 use crate::matching::Response;
+use crate::origin::Origin;
 use crate::pattern::constant;
 
 /// How much of one text rules look at, in bytes.
@@ -32,10 +33,20 @@ pub(crate) struct Seen {
     codes: Vec<String>,
     headers: Vec<(String, String)>,
     operation: Option<String>,
-    status: OnceCell<Option<u16>>,
+    status: OnceCell<Option<Status>>,
+    /// The line that begins an answer, where it was seen.
+    headline: Option<String>,
+    origin: OnceCell<Option<Origin>>,
     /// Whether a code may stand anywhere in the text, rather than in fields alone.
     prose: bool,
     place: Place,
+}
+
+/// The status of an answer, and where a text states it.
+#[derive(Clone, Copy, Debug)]
+struct Status {
+    code: u16,
+    offset: Option<usize>,
 }
 
 /// Where the text stands in what was given.
@@ -65,14 +76,17 @@ impl Seen {
             None => Seen { place: Place::Nowhere, ..Seen::text(&body) },
         };
         for (name, value) in &response.headers {
+            let value = clean(value, LONGEST);
             if code_headers.iter().any(|header| header.eq_ignore_ascii_case(name)) {
-                seen.codes.extend(code_forms(value).map(str::to_owned));
+                seen.codes.extend(code_forms(&value).map(str::to_owned));
+                // A field like those of the body.
+                seen.add_line(&format!("{name}: {value}"));
             }
-            seen.headers.push(((*name).to_owned(), clean(value, LONGEST)));
+            seen.headers.push(((*name).to_owned(), value));
         }
         seen.operation = response.operation.map(str::to_owned);
-        if response.status.is_some() {
-            seen.status = response.status.into();
+        if let Some(code) = response.status {
+            seen.status = Some(Status { code, offset: None }).into();
         }
         seen
     }
@@ -81,6 +95,16 @@ impl Seen {
     pub(crate) fn document(document: Document) -> Seen {
         let text = without_passwords(&document.lines).into_owned();
         Seen { flat: text.replace('\n', " "), text, codes: document.codes, ..Seen::default() }
+    }
+
+    fn add_line(&mut self, line: &str) {
+        for text in [&mut self.text, &mut self.flat] {
+            if !text.is_empty() && !text.ends_with(char::is_whitespace) {
+                text.push('\n');
+            }
+            text.push_str(&line.replace('\n', " "));
+        }
+        self.flat = self.flat.replace('\n', " ");
     }
 
     /// Lets codes stand anywhere in the text: the fields of a log line hold prose.
@@ -92,6 +116,11 @@ impl Seen {
     /// Says where the whole begins.
     pub(crate) fn at_line(self, line: usize) -> Seen {
         Seen { place: Place::At(line), ..self }
+    }
+
+    /// Says with which line the answer begins.
+    pub(crate) fn with_headline(self, line: &str) -> Seen {
+        Seen { headline: Some(line.to_owned()), ..self }
     }
 
     /// Says where the first line stands.
@@ -117,10 +146,29 @@ impl Seen {
 
     /// The status of the answer, or the one that the text states.
     pub(crate) fn status(&self) -> Option<u16> {
+        self.seen_status().map(|status| status.code)
+    }
+
+    /// Where the text states the status.
+    pub(crate) fn status_offset(&self) -> Option<usize> {
+        self.seen_status()?.offset
+    }
+
+    fn seen_status(&self) -> Option<Status> {
         *self.status.get_or_init(|| {
-            let stated = STATED_STATUS.captures(&self.flat)?;
-            stated.get(1)?.as_str().parse().ok()
+            let stated = STATED_STATUS.captures(&self.flat)?.get(1)?;
+            Some(Status { code: stated.as_str().parse().ok()?, offset: Some(stated.start()) })
         })
+    }
+
+    /// The line that begins the answer.
+    pub(crate) fn headline(&self) -> Option<&str> {
+        self.headline.as_deref()
+    }
+
+    /// Where in a configuration it arose, where the text says so.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.origin.get_or_init(|| Origin::of(&self.text)).as_ref()
     }
 
     /// Where a provider's code stands: nothing, a field, or an offset in the text.
@@ -184,14 +232,20 @@ fn collapse(text: &str) -> String {
     out
 }
 
-/// Where a text has a word, as offsets. What follows a dot belongs to the word: `NoKey.Deleted` is
-/// not `NoKey`. What stands before a dot does not: `Client.NoKey` is.
+/// Where a text has a word, as offsets. What a dot joins belongs to the word: `NoKey.Deleted` and
+/// `Pool.NoKey` are not `NoKey`. What protocols and languages put before a dot does not:
+/// `Client.NoKey` and `com.acme.NoKey` are.
 fn words<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = usize> + 't {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(word).map(|(at, _)| at).filter(move |&at| {
         let after = &text[at + word.len()..];
         let after = after.strip_prefix('.').unwrap_or(after);
-        !word.is_empty() && !text[..at].ends_with(is_part) && !after.starts_with(is_part)
+        let before = &text[..at];
+        let joined = before.strip_suffix('.').is_some_and(|before| {
+            let head = before.rsplit(|c| !is_part(c)).next().unwrap_or_default();
+            !head.is_empty() && !is_wrapper(head)
+        });
+        !word.is_empty() && !before.ends_with(is_part) && !joined && !after.starts_with(is_part)
     })
 }
 
@@ -225,6 +279,9 @@ mod tests {
         check("NoKeyring", "NoKey", false);
         check("NoKey.Deleted: gone", "NoKey", false);
         check("Client.NoKey.", "NoKey", true);
+        check("com.acme.NoKey: gone", "NoKey", true);
+        check("Pool.NoKey: gone", "NoKey", false);
+        check("It failed.NoKey", "NoKey", true);
         check("Throttling: slow down", "Throttling", true);
         check("Throttling starts at noon", "Throttling", false);
         check("error=blocked", "blocked", true);

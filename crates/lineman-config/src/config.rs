@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 use jiff::civil::Date;
-use lineman_model::{Description, Integration};
+use lineman_model::{Description, EndpointPolicy, Integration};
 
 /// What the loader needs to know of the plugins on this machine.
 pub trait Installed {
@@ -44,6 +44,8 @@ pub struct Config {
     pub vantage: Vantage,
     /// Which plugins may be loaded, and what each is granted.
     pub plugins: Plugins,
+    /// What no integration may do, whatever its own tables say.
+    pub policy: Policy,
     /// The integrations of all files, by name.
     pub integrations: Vec<Configured>,
     /// Findings that do not count for now.
@@ -66,17 +68,38 @@ pub struct Vantage {
 pub struct Plugins {
     /// Ids of the enabled plugins, in the order of the file.
     pub enable: Vec<String>,
+    /// The minisign public keys whose signatures count, as `minisign.pub` has them.
+    pub trusted_keys: Vec<String>,
+    /// Whether an enabled plugin must be signed by one of them.
+    pub require_signatures: bool,
     /// `[plugins.ID]`, for those that have one.
     pub grants: BTreeMap<String, Grants>,
 }
 
-/// What a plugin may see beyond what every plugin may.
+/// What a plugin may see beyond what every plugin may, and the limits that are lower for it.
+///
+/// A grant is the user's word and is kept, even when the plugin does not ask for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grants {
     /// Environment variables that are passed to its worker.
     pub allow_env: Vec<String>,
     /// Absolute paths that its worker may read.
     pub allow_paths: Vec<PathBuf>,
+    /// Limit of its worker's private memory, bytes.
+    pub memory: Option<u64>,
+    /// Limit of one of its checks, milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// How many of its checks run at once.
+    pub max_parallel: Option<u32>,
+}
+
+/// `[policy]`: what no integration may do, whoever wrote it down.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether no check may write at a provider, whatever `allow_writes` of an integration says.
+    pub deny_writes: bool,
+    /// Where secrets may be sent to.
+    pub endpoints: EndpointPolicy,
 }
 
 /// One integration, and what the file says of it beyond what its plugin is told.
@@ -93,6 +116,9 @@ pub struct Configured {
     pub proxy: Option<SecretRef>,
     /// Ids of the checks that may change something at the provider.
     pub allow_writes: Vec<String>,
+    /// The absolute paths that its settings and its connection name: its plugin must be able to
+    /// read them.
+    pub paths: Vec<PathBuf>,
     /// Where the integration is written down.
     pub place: Place,
 }

@@ -168,7 +168,7 @@ fn read_no_proxy(node: &Node<'_>) -> Option<String> {
     Some(hosts.join(","))
 }
 
-fn read_duration(node: &Node<'_>) -> Option<u64> {
+pub(crate) fn read_duration(node: &Node<'_>) -> Option<u64> {
     // Of all that jiff reads, the short form alone: people should not meet three ways to say it.
     let is_short = |text: &&str| text.chars().all(|c| c.is_ascii_digit() || "hms".contains(c));
     let duration = node.value.as_str().filter(is_short).and_then(|text| text.parse::<SignedDuration>().ok());

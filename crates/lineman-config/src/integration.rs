@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use lineman_model::{Description, Integration, Requirement};
 use serde_json::Value;
@@ -52,20 +53,24 @@ pub(crate) fn read(
         ..Integration::default()
     };
     let settings = node.get("settings").filter(Node::is_table);
+    let mut paths = Vec::new();
     if let Some(id) = provider
         && let Some(shape) = providers.shape(id)
     {
         let defaults = providers.defaults(id);
         integration.settings = shape.read(node, settings.as_ref(), defaults, env).unwrap_or_default();
+        paths = shape.paths(&integration.settings);
     }
     let secrets = node.get("secrets");
     let secrets = secrets.map(|secrets| read_secrets(&secrets, plugin, env)).unwrap_or_default();
     let (connection, proxy) = connection::read(node.get("connection").as_ref(), plugin, env);
+    let ca = connection.ca.iter().flat_map(|ca| ca.file.iter().chain(&ca.directory));
+    paths.extend(ca.map(PathBuf::from));
     integration.connection = connection;
     let allow_writes = node.get("allow_writes").map(|checks| read_writes(&checks, plugin)).unwrap_or_default();
     let required_secrets = plugin.map(required).unwrap_or_default();
     let place = node.source.place(key.span.start);
-    Some(Configured { integration, secrets, required_secrets, proxy, allow_writes, place })
+    Some(Configured { integration, secrets, required_secrets, proxy, allow_writes, paths, place })
 }
 
 fn is_name(name: &str) -> bool {

@@ -20,6 +20,7 @@
 mod command;
 mod config;
 mod connection;
+mod edit;
 mod error;
 mod include;
 mod integration;
@@ -27,6 +28,7 @@ mod load;
 mod mask;
 mod nearest;
 mod node;
+mod policy;
 mod problem;
 mod reference;
 mod resolve;
@@ -35,11 +37,12 @@ mod settings;
 mod source;
 
 pub use config::{
-    Config, Configured, Environment, Grants, Installed, Place, Plugins, ProcessEnvironment, SecretRef, SecretSource,
-    Suppression, Vantage,
+    Config, Configured, Environment, Grants, Installed, Place, Plugins, Policy, ProcessEnvironment, SecretRef,
+    SecretSource, Suppression, Vantage,
 };
+pub use edit::{EditError, disable, enable};
 pub use error::{ConfigError, Mistake};
-pub use load::{enabled, load};
+pub use load::{enabled, load, plugins};
 pub use problem::Problem;
 pub use resolve::{Resolved, resolve};
 pub use schema::schema;

@@ -14,14 +14,14 @@ use crate::problem::Problem;
 use crate::reference::{absolute, read_variable};
 use crate::settings::{Shape, Shapes};
 use crate::source::{Document, Source};
-use crate::{include, integration};
+use crate::{include, integration, policy};
 
 /// The keys of the main file.
-pub(crate) const KEYS: [&str; 7] = ["version", "include", "plugins", "vantage", "defaults", "integration", "suppress"];
+pub(crate) const KEYS: [&str; 8] =
+    ["version", "include", "plugins", "policy", "vantage", "defaults", "integration", "suppress"];
 /// The keys that an included file may not have: what the whole run is granted is said once.
-const MAIN_FILE_ONLY: [&str; 3] = ["plugins", "vantage", "defaults"];
+const MAIN_FILE_ONLY: [&str; 4] = ["plugins", "policy", "vantage", "defaults"];
 pub(crate) const VANTAGE_KEYS: [&str; 2] = ["name", "egress_ips"];
-pub(crate) const GRANT_KEYS: [&str; 2] = ["allow_env", "allow_paths"];
 pub(crate) const DEFAULTS_KEYS: [&str; 1] = ["settings"];
 pub(crate) const SUPPRESS_KEYS: [&str; 4] = ["integration", "code", "until", "reason"];
 
@@ -30,15 +30,27 @@ pub(crate) const SUPPRESS_KEYS: [&str; 4] = ["integration", "code", "until", "re
 ///
 /// # Errors
 ///
-/// When the file cannot be read, is not TOML, or `plugins.enable` is not a list of names.
+/// As of [`plugins`].
 pub fn enabled(path: &Path) -> Result<Vec<String>, ConfigError> {
+    Ok(plugins(path)?.enable)
+}
+
+/// Which plugins a configuration enables and whose signatures it trusts, without what each is
+/// granted: enough to decide whether their descriptions may be read.
+///
+/// # Errors
+///
+/// When the file cannot be read, is not TOML, or these keys of `[plugins]` are wrong.
+pub fn plugins(path: &Path) -> Result<Plugins, ConfigError> {
     let mistakes = Mistakes::default();
     let sources: Vec<Source> = Source::open(path, 0, None, &mistakes).into_iter().collect();
     let document = sources.first().and_then(Source::document);
-    let plugins = document.as_ref().and_then(|document| document.root(&mistakes).get("plugins"));
-    let enable = plugins.map(|plugins| read_enable(&plugins)).unwrap_or_default();
+    let table = document.as_ref().and_then(|document| document.root(&mistakes).get("plugins"));
+    let mut plugins = table.as_ref().map(policy::read_signatures).unwrap_or_default();
+    plugins.enable = table.iter().flat_map(read_enable).map(|(id, _)| id).collect();
+    drop(table);
     drop(document);
-    mistakes.verdict(&sources, enable.into_iter().map(|(id, _)| id).collect())
+    mistakes.verdict(&sources, plugins)
 }
 
 /// Reads a configuration file and everything that it includes.
@@ -127,6 +139,7 @@ impl Reader<'_> {
         let plugins = main.and_then(|main| main.get("plugins"));
         let (plugins, shapes) = plugins.map(|plugins| self.plugins(&plugins)).unwrap_or_default();
         let vantage = main.and_then(|main| main.get("vantage")).map(|node| read_vantage(&node)).unwrap_or_default();
+        let policy = main.and_then(|main| main.get("policy")).map(|node| policy::read(&node)).unwrap_or_default();
         let defaults = main.and_then(|main| main.get("defaults"));
         let providers = self.providers(&plugins.enable, shapes, defaults);
         let mut integrations: BTreeMap<&str, (At, Option<Configured>)> = BTreeMap::new();
@@ -149,6 +162,7 @@ impl Reader<'_> {
         Config {
             vantage,
             plugins,
+            policy,
             integrations: integrations.into_values().filter_map(|(_, configured)| configured).collect(),
             suppress,
             files: sources.iter().map(|source| source.path.clone()).collect(),
@@ -200,19 +214,20 @@ impl Reader<'_> {
         }
         let mut grants = BTreeMap::new();
         let tables = if node.value.is_table() { node.children() } else { Vec::new() };
-        for (key, at, table) in tables.into_iter().filter(|(key, _, _)| *key != "enable") {
+        for (key, at, table) in tables.into_iter().filter(|(key, _, _)| !policy::PLUGINS_KEYS.contains(key)) {
             if !enable.iter().any(|id| id == key) {
-                let known: Vec<&str> = ["enable"].into_iter().chain(enable.iter().map(String::as_str)).collect();
+                let known = policy::PLUGINS_KEYS.into_iter().chain(enable.iter().map(String::as_str));
+                let known: Vec<&str> = known.collect();
                 node.unknown_key(key, at, suggestion(key, &known));
             } else if table.is_table() {
                 grants.insert(key.to_owned(), self.grants(&table));
             }
         }
-        (Plugins { enable, grants }, shapes)
+        (Plugins { enable, grants, ..policy::read_signatures(node) }, shapes)
     }
 
     fn grants(&self, node: &Node<'_>) -> Grants {
-        node.only(&GRANT_KEYS);
+        node.only(&policy::GRANT_KEYS);
         let texts = |key| node.get(key).map(|node| node.texts()).unwrap_or_default();
         let directory = node.source.directory();
         Grants {
@@ -221,6 +236,7 @@ impl Reader<'_> {
                 .iter()
                 .filter_map(|path| Some(absolute(path.value.as_str()?, &directory, self.env)))
                 .collect(),
+            ..policy::read_limits(node)
         }
     }
 

@@ -220,6 +220,32 @@ pub enum Problem {
     #[diagnostic(code("config/bad-network"), help("for example \"203.0.113.7\" or \"203.0.113.0/28\""))]
     BadNetwork { what: String },
 
+    #[error("`{what}` is not a size")]
+    #[diagnostic(code("config/bad-size"), help("for example \"512MiB\" or \"1GiB\""))]
+    BadSize { what: String },
+
+    #[error("`{what}` must lie between {least} and {most}")]
+    #[diagnostic(code("config/out-of-range"), help("a limit of a plugin can only be lowered"))]
+    OutOfRange { what: String, least: String, most: String },
+
+    #[error("`{what}` is {error}")]
+    #[diagnostic(
+        code("config/bad-endpoint"),
+        help("for example \"api.example.com\", \"*.example.com\", \"203.0.113.7\" or \"10.0.0.0/8\"")
+    )]
+    BadEndpoint { what: String, error: String },
+
+    #[error("`{what}` is not a public key of minisign")]
+    #[diagnostic(
+        code("config/bad-key"),
+        help("it is the second line of `minisign.pub`: 56 characters that begin with RW")
+    )]
+    BadKey { what: String },
+
+    #[error("`{what}` asks for signatures, and no key is trusted")]
+    #[diagnostic(code("config/no-trusted-key"), help("name the publishers' public keys: trusted_keys = [\"RW…\"]"))]
+    NoTrustedKey { what: String },
+
     #[error("`{what}` is not the code of a finding")]
     #[diagnostic(code("config/bad-code"), help("for example \"provider/key-old\"; every finding shows its code"))]
     BadCode { what: String },

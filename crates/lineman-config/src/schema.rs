@@ -1,7 +1,11 @@
 use lineman_model::Description;
 use serde_json::{Map, Value, json};
 
+use crate::policy;
 use crate::settings::closed;
+
+/// Durations as people write them: 10s, 1m30s, 500ms.
+const DURATION: &str = "^[0-9]+(h|m|s|ms)([0-9]+(m|s|ms))*$";
 
 /// The grammar of `lineman.toml` as a JSON Schema, for editors that complete and check it.
 ///
@@ -44,6 +48,17 @@ pub fn schema(plugins: &[&Description]) -> Value {
             "version": { "const": 1, "description": "Version of the configuration's format." },
             "include": texts("More files, as patterns relative to this one."),
             "plugins": plugins_table(&ids),
+            "policy": object(
+                json!({
+                    "deny_writes": {
+                        "type": "boolean",
+                        "description": "Whether no check may write at a provider, whatever an integration says.",
+                    },
+                    "allow_endpoints": endpoints("Where secrets may be sent to; where it is set, nowhere else."),
+                    "deny_endpoints": endpoints("Where secrets may never be sent to, even if it is allowed."),
+                }),
+                &[],
+            ),
             "vantage": object(
                 json!({
                     "name": text("What the place that the platform works from is called."),
@@ -114,14 +129,56 @@ fn plugins_table(ids: &[&str]) -> Value {
         json!({
             "allow_env": texts("Environment variables that the plugin may see."),
             "allow_paths": texts("Paths that the plugin may read."),
+            "memory": {
+                "type": "string",
+                "pattern": "^[0-9]+[MG]iB$",
+                "description": "Limit of its worker's private memory: 512MiB.",
+            },
+            "timeout": {
+                "type": "string",
+                "pattern": DURATION,
+                "description": "Limit of one of its checks: 20s.",
+            },
+            "max_parallel": {
+                "type": "integer",
+                "minimum": 1,
+                "maximum": policy::MOST_PARALLEL,
+                "description": "How many of its checks run at once.",
+            },
         }),
         &[],
     );
+    let key = json!({ "type": "string", "pattern": "^RW[A-Za-z0-9+/]{54}$" });
     let mut enable = texts("The plugins that may be loaded; nothing else ever is.");
     if !ids.is_empty() {
         enable["items"] = json!({ "enum": ids });
     }
-    json!({ "type": "object", "properties": { "enable": enable }, "additionalProperties": grants })
+    json!({
+        "type": "object",
+        "properties": {
+            "enable": enable,
+            "trusted_keys": {
+                "type": "array",
+                "items": key,
+                "description": "Public keys of minisign whose signatures count.",
+            },
+            "require_signatures": {
+                "type": "boolean",
+                "description": "Whether every enabled plugin must be signed by one of these keys.",
+            },
+        },
+        "additionalProperties": grants,
+    })
+}
+
+fn endpoints(about: &str) -> Value {
+    let host = "^(\\*\\.)?[A-Za-z0-9_-]+(\\.[A-Za-z0-9_-]+)*\\.?$";
+    let network = "^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$";
+    json!({
+        "type": "array",
+        "items": { "type": "string", "anyOf": [{ "pattern": host }, { "pattern": network }] },
+        "description": about,
+    })
 }
 
 fn integration() -> Value {
@@ -158,7 +215,7 @@ fn integration() -> Value {
                     "ca_file": text("Certificate authorities to trust instead of the system's, as PEM."),
                     "timeout": {
                         "type": "string",
-                        "pattern": "^[0-9]+(h|m|s|ms)([0-9]+(m|s|ms))*$",
+                        "pattern": DURATION,
                         "description": "Limit of one request: 10s, 1m30s, 500ms.",
                     },
                     "allow_link_local": {
@@ -269,7 +326,9 @@ mod tests {
         };
         check("/properties", &load::KEYS);
         check("/properties/vantage/properties", &load::VANTAGE_KEYS);
-        check("/properties/plugins/additionalProperties/properties", &load::GRANT_KEYS);
+        check("/properties/plugins/properties", &policy::PLUGINS_KEYS);
+        check("/properties/plugins/additionalProperties/properties", &policy::GRANT_KEYS);
+        check("/properties/policy/properties", &policy::KEYS);
         check("/properties/defaults/additionalProperties/properties", &load::DEFAULTS_KEYS);
         check("/properties/suppress/items/properties", &load::SUPPRESS_KEYS);
         check("/$defs/integration/properties", &integration::KEYS);

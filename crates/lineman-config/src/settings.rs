@@ -1,6 +1,6 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::PathBuf;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{ValidationError, Validator};
@@ -46,8 +46,9 @@ impl Shape {
         for layer in defaults.into_iter().chain(own) {
             let mut settings = layer.json()?;
             let directory = layer.source.directory();
-            let paths = Paths { schema: &self.schema, directory: &directory, env, steps: Cell::new(MOST_STEPS) };
-            paths.make_absolute(&self.schema, &mut settings, 0);
+            self.each_path(&mut settings, &mut |path| {
+                *path = absolute(path, &directory, env).to_string_lossy().into_owned();
+            });
             merge(&mut merged, settings);
         }
         let errors: Vec<_> = self.validator.iter_errors(&merged).collect();
@@ -64,6 +65,20 @@ impl Shape {
             Value::Object(settings) => Some(settings),
             _ => None,
         }
+    }
+
+    /// The paths that settings name.
+    pub(crate) fn paths(&self, settings: &Map<String, Value>) -> Vec<PathBuf> {
+        let mut named = Vec::new();
+        self.each_path(&mut Value::Object(settings.clone()), &mut |path| named.push(PathBuf::from(path.as_str())));
+        named.sort();
+        named.dedup();
+        named
+    }
+
+    fn each_path(&self, settings: &mut Value, visit: &mut dyn FnMut(&mut String)) {
+        let paths = Paths { schema: &self.schema, steps: Cell::new(MOST_STEPS) };
+        paths.each(&self.schema, settings, 0, visit);
     }
 
     fn report(&self, error: &ValidationError<'_>, layers: &Layers<'_>) {
@@ -137,20 +152,18 @@ impl Shape {
 const MOST_STEPS: u32 = 100_000;
 const DEEPEST: u32 = 100;
 
-/// Makes absolute what a schema gives the format `path`.
+/// Finds what a schema gives the format `path`.
 struct Paths<'a> {
     schema: &'a Value,
-    directory: &'a Path,
-    env: &'a dyn Environment,
     steps: Cell<u32>,
 }
 
 impl Paths<'_> {
     /// Follows a part of the schema and the value that it is about together.
-    fn make_absolute(&self, schema: &Value, value: &mut Value, depth: u32) {
+    fn each(&self, schema: &Value, value: &mut Value, depth: u32, visit: &mut dyn FnMut(&mut String)) {
         let Some(steps) = self.steps.get().checked_sub(1).filter(|_| depth < DEEPEST) else { return };
         self.steps.set(steps);
-        let go = |schema: &Value, value: &mut Value| self.make_absolute(schema, value, depth + 1);
+        let mut go = |schema: &Value, value: &mut Value| self.each(schema, value, depth + 1, visit);
         let target = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
         if let Some(target) = target.and_then(|target| self.schema.pointer(target)) {
             go(target, value);
@@ -159,9 +172,7 @@ impl Paths<'_> {
             schema.get(keyword).and_then(Value::as_array).into_iter().flatten().for_each(|schema| go(schema, value));
         }
         match value {
-            Value::String(path) if schema.get("format").and_then(Value::as_str) == Some("path") => {
-                *path = absolute(path, self.directory, self.env).to_string_lossy().into_owned();
-            }
+            Value::String(path) if schema.get("format").and_then(Value::as_str) == Some("path") => visit(path),
             Value::Array(items) => {
                 if let Some(schema) = schema.get("items") {
                     items.iter_mut().for_each(|item| go(schema, item));

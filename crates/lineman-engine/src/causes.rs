@@ -14,19 +14,33 @@ use crate::line::Done;
 /// The lowest finding that explains another is its cause; one that counts for nothing explains
 /// nothing.
 pub(crate) fn link(done: &mut [Done]) {
-    let located = done.iter().flat_map(|it| it.report.findings.iter().map(|finding| (it.report.level, finding)));
-    let mut below: Vec<(Level, Finding)> =
-        located.filter(|(_, finding)| counts(finding)).map(|(level, finding)| (level, finding.clone())).collect();
-    below.sort_by_key(|(level, _)| *level);
+    let located = done.iter().flat_map(|it| it.report.findings.iter().map(|finding| (place(it), finding)));
+    let mut below: Vec<(Place, Finding)> =
+        located.filter(|(_, finding)| counts(finding)).map(|(place, finding)| (place, finding.clone())).collect();
+    below.sort_by_key(|(place, _)| *place);
 
-    for check in done.iter_mut().map(|it| &mut it.report) {
-        let level = check.level;
-        for finding in &mut check.findings {
-            let lower = below.iter().take_while(|(other, _)| *other < level).map(|(_, other)| other);
-            finding.caused_by =
-                lower.filter(|other| explains(other, finding)).take(1).map(|it| it.id.clone()).collect();
+    for check in done {
+        let own = place(check);
+        for finding in &mut check.report.findings {
+            let mut lower = below.iter().take_while(|(other, _)| *other < own);
+            let cause = lower.find(|(place, other)| match place {
+                Place::Beside => finding.cause.is_transient() || finding.cause.is_network(),
+                Place::On(_) => explains(other, finding),
+            });
+            finding.caused_by = cause.map(|(_, other)| other.id.clone()).into_iter().collect();
         }
     }
+}
+
+/// Where a finding stands. What explains the failures of others stands below all of them.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    Beside,
+    On(Level),
+}
+
+fn place(done: &Done) -> Place {
+    if done.explains { Place::Beside } else { Place::On(done.report.level) }
 }
 
 /// Whether a finding further down the line is the reason for one further up:

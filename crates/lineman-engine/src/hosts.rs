@@ -6,7 +6,7 @@ use url::Url;
 
 /// The hosts and ports of an integration: those that its connection sets, else those that the
 /// plugin declares, with the settings filled in.
-pub(crate) fn of(description: &Description, integration: &Integration) -> Vec<String> {
+pub fn of(description: &Description, integration: &Integration) -> Vec<String> {
     let connection = &integration.connection;
     let mut hosts: Vec<String> = match &connection.endpoint_url {
         Some(url) => vec![authority(url)],

@@ -39,6 +39,7 @@ mod view;
 pub use exit::{ExitCode, FailOn, exit_code};
 pub use findings::Suppression;
 pub use gates::Limits;
+pub use hosts::of as hosts_of;
 pub use plan::{INPUTS, PLUGIN, Plan, plan};
 pub use run::{Executor, Progress, RunInfo, run};
 pub use selection::{PlanError, Selection};

@@ -2,7 +2,7 @@ use std::sync::{Mutex, OnceLock};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use lineman_model::protocol::CheckOutcome;
-use lineman_model::{CheckInfo, CheckReport, Event, Finding, IntegrationReport, Skip, SkipReason, Status};
+use lineman_model::{Cause, CheckInfo, CheckReport, Event, Finding, IntegrationReport, Skip, SkipReason, Status};
 use tokio::time::timeout;
 
 use crate::findings::{complete, truth};
@@ -19,6 +19,8 @@ pub(crate) struct Done {
     /// What its plugin said at the end.
     pub(crate) outcome: CheckOutcome,
     pub(crate) bearing: Bearing,
+    /// Whether its findings explain those of the others.
+    pub(crate) explains: bool,
 }
 
 /// What a check that is over means to the checks that need it and to its level.
@@ -43,13 +45,13 @@ impl Done {
             SkipReason::Blocked | SkipReason::Policy | SkipReason::Cancelled => Bearing::Broken,
         };
         let report = CheckReport { skip: Some(skip), ..report(info, Status::Skip, Vec::new()) };
-        Done { report, outcome: CheckOutcome::default(), bearing }
+        Done { report, outcome: CheckOutcome::default(), bearing, explains: info.explains }
     }
 
     /// A check that ran, with its completed findings.
     pub(crate) fn ran(info: &CheckInfo, findings: Vec<Finding>, outcome: CheckOutcome) -> Done {
         let bearing = if truth(&findings).is_good() { Bearing::Holds } else { Bearing::Broken };
-        Done { report: report(info, Status::of(&findings), findings), outcome, bearing }
+        Done { report: report(info, Status::of(&findings), findings), outcome, bearing, explains: info.explains }
     }
 }
 
@@ -163,7 +165,20 @@ impl<'a> Walk<'a> {
 
     fn obstacle(&self, step: &Step) -> Option<Skip> {
         let done = lock(&self.done);
-        let needs = step.needs.iter().filter_map(|&need| done[need].as_ref());
+        let mut needs = step.needs.iter().filter_map(|&need| done[need].as_ref());
+        if step.info().explains {
+            // What is broken does not stand in the way: it is what is to be explained. Only the
+            // engine's own check, which comes first, must hold.
+            let inputs = needs.next();
+            return match obstacle(inputs.filter(|it| it.bearing == Bearing::Broken).map(|it| &it.report).into_iter()) {
+                None if !step.named && !needs.any(may_be_explained) => Some(Skip {
+                    reason: SkipReason::NotApplicable,
+                    blocked_by: None,
+                    why: Some("nothing failed that an incident could explain".to_owned()),
+                }),
+                obstacle => obstacle,
+            };
+        }
         obstacle(needs.filter(|need| need.bearing == Bearing::Broken).map(|need| &need.report))
     }
 
@@ -206,6 +221,12 @@ impl<'a> Walk<'a> {
 enum Decision<'a> {
     Over(Box<Done>),
     Ask(Tries<'a>),
+}
+
+/// Whether a check found something that may not be the integration's own fault.
+fn may_be_explained(done: &Done) -> bool {
+    let open = |cause: &Cause| cause.is_transient() || cause.is_network() || *cause == Cause::Undetermined;
+    done.report.findings.iter().any(|finding| !finding.status().is_good() && open(&finding.cause))
 }
 
 /// Why a step may not run, given the needs that are broken. What was found broken comes before

@@ -42,6 +42,8 @@ pub(crate) struct Step {
     /// Positions of the steps that must hold first. None of them is left out: where a need is,
     /// the needs of that need stand in for it.
     pub(crate) needs: Vec<usize>,
+    /// Whether it was asked for by name.
+    pub(crate) named: bool,
 }
 
 /// Who does the work of a step.
@@ -77,10 +79,11 @@ impl Step {
             needs: Vec::new(),
             required: true,
             writes: false,
+            explains: false,
             blocking: Blocking::No,
             calls: Vec::new(),
         };
-        Step { work: Work::Known { info, findings, holds }, left_out: None, needs: Vec::new() }
+        Step { work: Work::Known { info, findings, holds }, left_out: None, needs: Vec::new(), named: false }
     }
 }
 
@@ -142,12 +145,16 @@ fn available(subject: Subject, selection: &Selection) -> Line {
     let title = "Secrets resolve and the endpoints are allowed";
     let mut steps = vec![Step::known(INPUTS, title, objections, subject.is_admitted())];
     for (check, skip) in left_out.iter().enumerate() {
-        // The plugin's checks come after the engine's own, which each of them needs.
-        let needs = [0].into_iter().chain(standing_needs(checks, &left_out, check).into_iter().map(|need| need + 1));
+        let needs = match checks[check].explains {
+            true => (0..checks.len()).filter(|&other| !checks[other].explains && left_out[other].is_none()).collect(),
+            false => standing_needs(checks, &left_out, check),
+        };
         steps.push(Step {
             work: Work::Asked { subject: Arc::clone(&subject), check },
             left_out: skip.clone(),
-            needs: needs.collect(),
+            // The plugin's checks come after the engine's own, which each of them needs.
+            needs: [0].into_iter().chain(needs.into_iter().map(|need| need + 1)).collect(),
+            named: selection.names(&checks[check]),
         });
     }
     Line {

@@ -69,6 +69,11 @@ impl Selection {
         self.only.is_empty() || checks.iter().any(|check| names(&self.only, check))
     }
 
+    /// Whether a check is asked for by name.
+    pub(crate) fn names(&self, check: &CheckInfo) -> bool {
+        names(&self.only, check)
+    }
+
     /// For each check, why it is left out, or nothing when it runs.
     pub(crate) fn apply(&self, checks: &[CheckInfo], allow_writes: bool) -> Vec<Option<Skip>> {
         let barred = |check: &CheckInfo| self.barred(check, allow_writes);

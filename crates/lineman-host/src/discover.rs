@@ -1,13 +1,13 @@
 //! Finds installed plugins. Reads manifests and descriptions; never loads a library.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use lineman_model::{Description, PluginRef};
 
-use crate::Door;
 use crate::manifest::{MANIFEST, Manifest, ManifestError};
+use crate::worker::hash_of;
+use crate::{Door, guard};
 
 /// Where plugins are looked for: absolute directories, first match wins.
 #[derive(Clone, Debug, Default)]
@@ -22,15 +22,20 @@ impl SearchPath {
         if let Some(listed) = var("LINEMAN_PLUGIN_PATH") {
             paths.extend(std::env::split_paths(&listed));
         }
-        let data = var("XDG_DATA_HOME").map(PathBuf::from);
-        let data = data.or_else(|| Some(PathBuf::from(var("HOME")?).join(".local/share")));
-        paths.extend(data.map(|data| data.join("lineman/plugins")));
+        paths.extend(SearchPath::user(&var));
         if let Some(prefix) = executable.parent().and_then(Path::parent) {
             paths.push(prefix.join("lib/lineman/plugins"));
         }
         paths.extend(["/usr/local/lib/lineman/plugins", "/usr/lib/lineman/plugins"].map(PathBuf::from));
         paths.retain(|path| path.is_absolute());
         SearchPath(paths)
+    }
+
+    /// The user's own directory of plugins, into which they are installed.
+    pub fn user(var: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+        let data = var("XDG_DATA_HOME").map(PathBuf::from).filter(|data| data.is_absolute());
+        let data = data.or_else(|| Some(PathBuf::from(var("HOME")?).join(".local/share")));
+        data.map(|data| data.join("lineman/plugins")).filter(|plugins| plugins.is_absolute())
     }
 
     /// The directories.
@@ -66,11 +71,24 @@ impl Installed {
 
     /// Its description, hash-checked.
     pub fn description(&self) -> Result<Description, ManifestError> {
-        guard(&self.directory)?;
-        guard(&self.directory.join(MANIFEST))?;
+        guard::plugin(&self.directory)?;
+        guard::file(&self.directory.join(MANIFEST))?;
         self.door()?;
-        guard(&self.library()?)?;
+        guard::file(&self.library()?)?;
+        guard::file(&self.directory.join(&self.manifest.description.file))?;
         self.manifest.description(&self.directory)
+    }
+
+    /// Hashes its library: these bytes are the ones that its manifest names.
+    ///
+    /// The worker that loads it asks again, of the very bytes that it loads.
+    pub fn verify_library(&self) -> Result<(), ManifestError> {
+        let named = self.manifest.library(&self.directory)?;
+        let path = self.directory.join(&named.file);
+        match hash_of(&path)? == named.sha256 {
+            true => Ok(()),
+            false => Err(ManifestError::untrusted(&path, "is not the library that the manifest names")),
+        }
     }
 
     /// How reports name it.
@@ -96,7 +114,9 @@ pub fn discover(path: &SearchPath) -> Found {
         let Ok(entries) = std::fs::read_dir(directory) else { continue };
         let mut entries: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         entries.sort();
-        for entry in entries.into_iter().filter(|entry| entry.join(MANIFEST).is_file()) {
+        // What begins with a dot is being put into place, or was left behind by that.
+        let hidden = |entry: &Path| entry.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        for entry in entries.into_iter().filter(|entry| !hidden(entry) && entry.join(MANIFEST).is_file()) {
             match Manifest::read(&entry) {
                 Ok(manifest) => match found.plugins.get(&manifest.id) {
                     Some(first) => {
@@ -112,18 +132,4 @@ pub fn discover(path: &SearchPath) -> Found {
         }
     }
     found
-}
-
-/// Refuses what others may write: whoever can replace a library can read the secrets it is given.
-fn guard(path: &Path) -> Result<(), ManifestError> {
-    let seen = std::fs::metadata(path).map_err(|error| ManifestError::new(path, format!("cannot be read: {error}")))?;
-    if seen.mode() & 0o022 != 0 {
-        let problem = format!("may be written by others (mode {:04o}); use `chmod go-w`", seen.mode() & 0o7777);
-        return Err(ManifestError::untrusted(path, problem));
-    }
-    let me = rustix::process::getuid().as_raw();
-    if seen.uid() != 0 && seen.uid() != me {
-        return Err(ManifestError::untrusted(path, format!("belongs to user {}, not to you or root", seen.uid())));
-    }
-    Ok(())
 }

@@ -8,30 +8,26 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use lineman_model::protocol::{CheckAnswer, CheckRequest, CloseRequest, op};
-use lineman_model::{Cause, Evidence, Finding, Integration, Redactor, SecretMap};
+use lineman_model::{Cause, Evidence, Finding, Integration, Redactor, SecretMap, WORKER_MEMORY};
+use rustix::process::DumpableBehavior;
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use crate::attempt::{Attempt, GRACE, Session, attempt};
+use crate::confinement::Reach;
 use crate::manifest::{self, Manifest, ManifestError};
-use crate::process::{CallEvent, Ending, Launch, LaunchError, Worker};
+use crate::process::{Code, Launch, LaunchError, Worker};
 use crate::programs;
 use crate::scratch::Scratch;
 use crate::spawner::Spawner;
-use crate::worker::hex;
+use crate::worker::{NOT_CONFINED, hex};
 use crate::{Door, Installed};
 
-/// How long after a call's deadline its answer may still come: the plugin counts from when it
-/// got the call, the host from when it sent it.
-const GRACE: Duration = Duration::from_millis(500);
-/// How long a cancelled call has to end before its worker is ended for it.
-const CANCELLED: Duration = Duration::from_millis(250);
+/// How long is waited for processes to be gone that were killed.
+const LAST: Duration = Duration::from_secs(2);
 /// A plugin that ends this many workers of its own is set aside for the run.
 const CRASHES: usize = 3;
-/// The most of one text of a plugin that is handed on, bytes: more than the SDK lets through.
-const LONGEST_TEXT: usize = 4096;
-/// Limit of a worker's private memory unless set, bytes.
-const MEMORY: u64 = 1024 * 1024 * 1024;
 
 /// How the host works.
 #[derive(Clone, Debug)]
@@ -53,7 +49,7 @@ impl HostOptions {
             executable: "/proc/self/exe".into(),
             temporary: std::env::temp_dir(),
             path,
-            worker_memory: MEMORY,
+            worker_memory: WORKER_MEMORY,
         }
     }
 }
@@ -95,12 +91,26 @@ pub struct PluginSpec {
     pub programs: Vec<String>,
     /// The environment variables that it was granted.
     pub environment: Vec<(String, String)>,
+    /// The paths that it may read: those that its integrations name, and those that it was granted.
+    /// One worker serves all of them, so it may read all of them.
+    pub paths: Vec<PathBuf>,
+    /// Limits that are lower for it than for others.
+    pub limits: PluginLimits,
+}
+
+/// Limits that are lower for one plugin than for others.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PluginLimits {
+    /// Of its worker's private memory, bytes.
+    pub memory: Option<u64>,
+    /// Of one of its checks.
+    pub timeout: Option<Duration>,
 }
 
 /// Loads plugins into workers and runs their checks.
 pub struct Host {
     options: HostOptions,
-    spawner: Spawner,
+    spawner: Arc<Spawner>,
     scratch: Scratch,
     plugins: Mutex<HashMap<String, Arc<Plugin>>>,
     sessions: Mutex<HashMap<String, Arc<Session>>>,
@@ -118,47 +128,21 @@ struct Plugin {
     crashes: AtomicUsize,
 }
 
-struct Session {
-    id: u64,
-    redactor: Redactor,
-    directory: PathBuf,
-}
-
-impl Session {
-    /// What a plugin says, on one line.
-    fn line(&self, said: &str, longest: usize) -> String {
-        let line = lineman_model::clean_line(&self.redactor.scrub(said), usize::MAX);
-        self.redactor.shown(&line, longest)
-    }
-}
-
-/// How one attempt of a call ended.
-enum Attempt {
-    Answered(CheckAnswer),
-    /// The worker ended under it.
-    Died {
-        ending: Ending,
-        stderr: Vec<String>,
-        findings: Vec<Finding>,
-    },
-    /// It never answered.
-    Hung {
-        findings: Vec<Finding>,
-        alone: bool,
-    },
-    /// No worker could be had.
-    NotLaunched(Box<Finding>),
-}
-
 impl Host {
     /// Starts a host in the current tokio runtime.
     pub fn start(options: HostOptions) -> Result<Host, HostError> {
         let scratch = Scratch::new(&options.temporary)
             .map_err(|source| HostError::Io { doing: "no private directory for temporary files", source })?;
         let spawner = Spawner::new().map_err(|source| HostError::Io { doing: "no thread to start workers", source })?;
+        // Secrets are about to be in memory: no process of the same user may read it, and no core
+        // dump hold it.
+        rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(|source| HostError::Io {
+            doing: "its memory cannot be closed to others",
+            source: source.into(),
+        })?;
         Ok(Host {
             options,
-            spawner,
+            spawner: Arc::new(spawner),
             scratch,
             plugins: Mutex::default(),
             sessions: Mutex::default(),
@@ -184,8 +168,13 @@ impl Host {
         self.described(library, door_of(library)?).await
     }
 
-    async fn described(&self, library: &Path, door: Door) -> Result<Box<RawValue>, HostError> {
-        let launch = self.launch(library.to_owned(), door, String::new(), Vec::new(), "describe")?;
+    /// [`Host::describe`], by a door that is known.
+    pub(crate) async fn described(&self, library: &Path, door: Door) -> Result<Box<RawValue>, HostError> {
+        // Not below the plugins: nobody knows yet which one it is.
+        let own = self.scratch.path(format!("describe-{}", self.next_session.fetch_add(1, Ordering::Relaxed)));
+        let reach = Reach::new(library, [], &own);
+        let code = Code { file: library.to_owned(), door, sha256: String::new() };
+        let launch = self.launch(code, Vec::new(), None, &own, reach)?;
         match Worker::launch(&self.spawner, &launch).await {
             Ok((worker, description)) => {
                 worker.shutdown().await;
@@ -256,6 +245,7 @@ impl Host {
             programs: plugin.programs.clone(),
             directory: session.directory.display().to_string(),
         };
+        let deadline = plugin.spec.limits.timeout.map_or(deadline, |timeout| timeout.min(deadline));
         let Ok(_slot) = plugin.slots.acquire().await else { return CheckAnswer::default() };
 
         let first = match self.shared(&plugin).await {
@@ -319,25 +309,27 @@ impl Host {
         let _ = std::fs::remove_dir_all(&session.directory);
     }
 
-    /// Ends every worker at once, and what the plugins started.
+    /// Ends every worker at once, and what the plugins started. No check runs any more.
     pub async fn abandon(&self) {
-        let plugins: Vec<Arc<Plugin>> = lock(&self.plugins).values().cloned().collect();
-        for plugin in plugins {
-            if let Some(worker) = plugin.shared.lock().await.take() {
-                worker.kill();
-                worker.ended().await;
-            }
-        }
+        self.end(async |worker| worker.kill()).await;
     }
 
-    /// Ends every worker, giving the plugins a moment to shut down.
+    /// Ends every worker, giving the plugins a moment to shut down. No check runs any more.
     pub async fn stop(&self) {
+        self.end(async |worker| worker.shutdown().await).await;
+    }
+
+    async fn end(&self, end: impl AsyncFn(&Worker)) {
         let plugins: Vec<Arc<Plugin>> = lock(&self.plugins).values().cloned().collect();
         for plugin in plugins {
             if let Some(worker) = plugin.shared.lock().await.take() {
-                worker.shutdown().await;
+                end(&worker).await;
             }
         }
+        // Those that had no time to end, or that nobody has met yet: the last ones to be loaded.
+        let spawner = Arc::clone(&self.spawner);
+        let ended = tokio::task::spawn_blocking(move || spawner.end());
+        let _ = timeout_at(Instant::now() + LAST, ended).await;
     }
 
     #[expect(
@@ -386,7 +378,9 @@ impl Host {
         for proxy in &integration.connection.proxies {
             redactor.add("proxy", &proxy.url);
         }
-        let session = Arc::new(Session { id, redactor, directory: self.scratch.directory(&format!("session-{id}"))? });
+        let own = self.scratch.of_plugin(&integration.provider);
+        let directory = self.scratch.directory(own.join(format!("session-{id}")))?;
+        let session = Arc::new(Session { id, redactor, directory });
         Ok(Arc::clone(lock(&self.sessions).entry(integration.name.clone()).or_insert(session)))
     }
 
@@ -419,16 +413,23 @@ impl Host {
     async fn load(&self, plugin: &Plugin) -> Result<Worker, LaunchError> {
         let installed = &plugin.spec.installed;
         let file = installed.manifest.library(&installed.directory);
-        let (door, library, sha256) = match (installed.door(), installed.library(), file) {
-            (Ok(door), Ok(library), Ok(file)) => (door, library, file.sha256.clone()),
+        let code = match (installed.door(), installed.library(), file) {
+            (Ok(door), Ok(path), Ok(file)) => Code { file: path, door, sha256: file.sha256.clone() },
             (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
                 return Err(LaunchError::NotLoaded { code: "no-library".to_owned(), message: error.to_string() });
             }
         };
+        let own = self.scratch.of_plugin(installed.id());
+        let named = plugin.spec.paths.iter().map(PathBuf::as_path).chain(plugin.programs.values().map(Path::new));
+        let reach = Reach::new(&code.file, named, &own);
         let launch = self
-            .launch(library, door, sha256, plugin.spec.environment.clone(), installed.id())
+            .launch(code, plugin.spec.environment.clone(), plugin.spec.limits.memory, &own.join("worker"), reach)
             .map_err(|error| LaunchError::NotLoaded { code: "no-directory".to_owned(), message: error.to_string() })?;
-        let (worker, description) = Worker::launch(&self.spawner, &launch).await?;
+        let (worker, description) = match Worker::launch(&self.spawner, &launch).await {
+            // Perhaps somebody ended it who was short of memory: a library that is at fault does it again.
+            Err(LaunchError::Died { .. }) => Worker::launch(&self.spawner, &launch).await?,
+            launched => launched?,
+        };
         use sha2::Digest;
         if hex(&sha2::Sha256::digest(description.get().as_bytes())) != installed.manifest.description.sha256 {
             worker.shutdown().await;
@@ -440,24 +441,23 @@ impl Host {
 
     fn launch(
         &self,
-        library: PathBuf,
-        door: Door,
-        sha256: String,
+        code: Code,
         environment: Vec<(String, String)>,
-        name: &str,
+        memory: Option<u64>,
+        directory: &Path,
+        reach: Reach,
     ) -> Result<Launch, HostError> {
         let directory = self
             .scratch
-            .directory(&format!("worker-{name}"))
+            .directory(directory.to_owned())
             .map_err(|source| HostError::Io { doing: "no working directory for a worker", source })?;
         Ok(Launch {
             executable: self.options.executable.clone(),
-            library,
-            door,
-            sha256,
-            memory: self.options.worker_memory,
+            code,
+            memory: self.options.worker_memory.min(memory.unwrap_or(u64::MAX)),
             environment,
             directory,
+            reach,
         })
     }
 }
@@ -470,88 +470,11 @@ fn door_of(library: &Path) -> Result<Door, HostError> {
     })
 }
 
-async fn attempt(
-    worker: &Worker,
-    request: &mut CheckRequest,
-    session: &Session,
-    deadline: Duration,
-    progress: &(dyn Fn(String) + Send + Sync),
-) -> Attempt {
-    request.deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-    let until = Instant::now() + deadline + GRACE;
-    let redactor = session.redactor.clone();
-    let mut call = match worker.submit(op::CHECK, session.id, request, redactor) {
-        Ok(call) => call,
-        Err(error) => return Attempt::Answered(bad(&request.check, &error.to_string(), Vec::new())),
-    };
-    let mut findings = Vec::new();
-    let mut until = until;
-    // Since when nobody waits for it any more, as whether it was alone in the worker then.
-    let mut cancelled = None;
-    loop {
-        let event = match timeout_at(until, call.events.recv()).await {
-            Ok(Some(event)) => event,
-            Ok(None) => return Attempt::Died { ending: worker.ended().await, stderr: worker.stderr(), findings },
-            Err(_) if cancelled.is_none() => {
-                // Asked now: calls that hang together are let go of together.
-                cancelled = Some(!worker.serves_others(session.id));
-                worker.cancel(call.call);
-                until = Instant::now() + CANCELLED;
-                continue;
-            }
-            Err(_) => {
-                worker.kill();
-                worker.forget(call.call);
-                return Attempt::Hung { findings, alone: cancelled.unwrap_or_default() };
-            }
-        };
-        let answer = match event {
-            CallEvent::Finding(mut finding) => {
-                finding.for_each_text(&mut |text| *text = session.redactor.shown(text, LONGEST_TEXT));
-                findings.push(*finding);
-                continue;
-            }
-            CallEvent::Progress(said) => {
-                progress(session.line(&said.text, 200));
-                continue;
-            }
-            CallEvent::Result(mut outcome) => {
-                outcome.for_each_text(&mut |text| *text = session.redactor.shown(text, LONGEST_TEXT));
-                CheckAnswer { findings, outcome }
-            }
-            CallEvent::Failed(failure) => {
-                if let Some(alone) = cancelled {
-                    worker.forget(call.call);
-                    return Attempt::Hung { findings, alone };
-                }
-                let message = session.line(&failure.message, 500);
-                let cause = if failure.cause.is_ours() { failure.cause } else { Cause::PluginBadOutput };
-                let code = format!("lineman/{}", cause.as_str().replace('.', "-"));
-                findings.push(Finding::new(code, cause, format!("In {}, {message}.", request.check)));
-                CheckAnswer { findings, ..CheckAnswer::default() }
-            }
-            CallEvent::Refused(code) => {
-                bad(&request.check, &format!("the plugin refused the call with code {code}"), findings)
-            }
-            CallEvent::Bad(problem) => {
-                bad(&request.check, &format!("the plugin sent {}", session.line(&problem, 500)), findings)
-            }
-        };
-        worker.forget(call.call);
-        return Attempt::Answered(answer);
-    }
-}
-
-fn bad(check: &str, problem: &str, mut findings: Vec<Finding>) -> CheckAnswer {
-    let message = format!("In {check}, {problem}.");
-    findings.push(Finding::new("lineman/plugin-bad-output", Cause::PluginBadOutput, message));
-    CheckAnswer { findings, ..CheckAnswer::default() }
-}
-
 fn not_launched(plugin: &Plugin, error: LaunchError) -> Finding {
     let id = plugin.spec.installed.id();
     let (code, cause) = match &error {
         LaunchError::NotLoaded { code, .. } if code == "hash-mismatch" => ("plugin-untrusted", Cause::PluginUntrusted),
+        LaunchError::NotLoaded { code, .. } if code == NOT_CONFINED => ("no-worker", Cause::PluginCrashed),
         LaunchError::NotLoaded { .. } => ("plugin-incompatible", Cause::PluginIncompatible),
         LaunchError::Died { .. } => ("plugin-crashed", Cause::PluginCrashed),
         LaunchError::BadOutput { .. } => ("plugin-bad-output", Cause::PluginBadOutput),

@@ -62,7 +62,7 @@ pub struct HashedFile {
 }
 
 /// Why a plugin's directory cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{}: {problem}", path.display())]
 pub struct ManifestError {
     /// The file at fault.
@@ -86,18 +86,27 @@ impl ManifestError {
 impl Manifest {
     /// Reads the manifest of a plugin's directory.
     pub fn read(directory: &Path) -> Result<Manifest, ManifestError> {
+        Ok(Manifest::read_with_bytes(directory)?.0)
+    }
+
+    /// Reads it, and gives the bytes that say so: these are hashed and signed.
+    pub(crate) fn read_with_bytes(directory: &Path) -> Result<(Manifest, Vec<u8>), ManifestError> {
         let path = directory.join(MANIFEST);
-        let text = read_limited(&path, MANIFEST_LIMIT)?;
-        let text = String::from_utf8(text).map_err(|_| ManifestError::new(&path, "is not UTF-8"))?;
+        let bytes = read_limited(&path, MANIFEST_LIMIT)?;
+        let text = std::str::from_utf8(&bytes).map_err(|_| ManifestError::new(&path, "is not UTF-8"))?;
         let manifest: Manifest =
-            toml::from_str(&text).map_err(|error| ManifestError::new(&path, error.message().to_owned()))?;
+            toml::from_str(text).map_err(|error| ManifestError::new(&path, error.message().to_owned()))?;
+        if !is_id(&manifest.id) {
+            let problem = format!("`{}` is not an id: lower-case letters, digits and hyphens", manifest.id);
+            return Err(ManifestError::new(&path, problem));
+        }
         for file in manifest.target.values().chain([&manifest.description]) {
             // A name, never a way out of the directory.
             if file.file.is_empty() || file.file.starts_with('.') || file.file.contains(['/', '\\']) {
                 return Err(ManifestError::new(&path, format!("`{}` is not a file name", file.file)));
             }
         }
-        Ok(manifest)
+        Ok((manifest, bytes))
     }
 
     /// The door by which the plugin is entered.
@@ -138,7 +147,12 @@ impl Manifest {
     }
 }
 
-fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, ManifestError> {
+/// An id names a directory, and stands in the configuration.
+fn is_id(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, ManifestError> {
     let fault = |error: std::io::Error| ManifestError::new(path, format!("cannot be read: {error}"));
     let size = fs::metadata(path).map_err(fault)?.len();
     if size > limit {

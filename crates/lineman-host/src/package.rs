@@ -8,6 +8,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 
+use crate::install::private;
 use crate::manifest::{MANIFEST, ManifestError};
 
 /// What a tarball may unpack to, bytes: some libraries for several targets, and their documents.
@@ -32,11 +33,22 @@ impl Package {
             return Ok(Package { directory: path.to_owned(), _unpacked: None });
         }
         let fault = |error: io::Error| ManifestError::new(path, format!("cannot be unpacked: {error}"));
-        let unpacked = tempfile::Builder::new().prefix("lineman-package-").tempdir().map_err(fault)?;
+        let unpacked = private("lineman-package-").tempdir().map_err(fault)?;
         unpack(File::open(path).map_err(fault)?, unpacked.path()).map_err(fault)?;
         let directory = top(unpacked.path())
             .ok_or_else(|| ManifestError::new(path, format!("holds no plugin: there is no {MANIFEST} in it")))?;
         Ok(Package { directory, _unpacked: Some(unpacked) })
+    }
+
+    /// What was packed into a directory of its own, which goes when this does.
+    pub(crate) fn temporary(directory: tempfile::TempDir) -> Package {
+        Package { directory: directory.path().to_owned(), _unpacked: Some(directory) }
+    }
+
+    /// Whether a file is a tarball by its first bytes, which are those of gzip.
+    pub(crate) fn is_tarball(path: &Path) -> io::Result<bool> {
+        let mut first = [0; 2];
+        Ok(File::open(path)?.read(&mut first)? == 2 && first == [0x1f, 0x8b])
     }
 
     /// Where its files are.

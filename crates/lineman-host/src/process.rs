@@ -23,6 +23,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
+use crate::confinement::Reach;
 use crate::spawner::Spawner;
 use crate::strays;
 use crate::worker::WorkerArgs;
@@ -45,18 +46,27 @@ const MAX_SECRETS: usize = 100;
 pub(crate) struct Launch {
     /// The program that becomes the worker: this one.
     pub(crate) executable: PathBuf,
-    /// The library to load, or the program to become.
-    pub(crate) library: PathBuf,
-    /// How it is entered.
-    pub(crate) door: Door,
-    /// What it must hash to; empty to accept any.
-    pub(crate) sha256: String,
+    /// What it runs.
+    pub(crate) code: Code,
     /// Limit of private memory, bytes.
     pub(crate) memory: u64,
     /// Its whole environment.
     pub(crate) environment: Vec<(String, String)>,
     /// Where it runs.
     pub(crate) directory: PathBuf,
+    /// What it may reach.
+    pub(crate) reach: Reach,
+}
+
+/// What a worker runs: the library to load, or the program to become.
+#[derive(Clone, Debug)]
+pub(crate) struct Code {
+    /// Where it is.
+    pub(crate) file: PathBuf,
+    /// How it is entered.
+    pub(crate) door: Door,
+    /// What it must hash to; empty to accept any.
+    pub(crate) sha256: String,
 }
 
 /// Why a worker never said hello.
@@ -129,9 +139,9 @@ impl Worker {
     /// Starts a worker and waits for its hello; gives the plugin's description with it.
     pub(crate) async fn launch(spawner: &Spawner, launch: &Launch) -> Result<(Worker, Box<RawValue>), LaunchError> {
         let args = WorkerArgs {
-            library: launch.library.clone(),
-            door: launch.door,
-            sha256: launch.sha256.clone(),
+            library: launch.code.file.clone(),
+            door: launch.code.door,
+            sha256: launch.code.sha256.clone(),
             memory: launch.memory,
             parent: std::process::id(),
         };
@@ -151,16 +161,22 @@ impl Worker {
                 TEST_SWITCHES.into_iter().filter(|name| std::env::var_os(name).is_some()).map(|name| (name, "1")),
             );
         }
+        let reach = frame::encode(&launch.reach)?;
         let mut child = spawner.spawn(command).await?;
         let pid = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed()));
-        let (Some(stdin), Some(mut stdout), Some(stderr)) =
+        let (Some(mut stdin), Some(mut stdout), Some(stderr)) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take())
         else {
             return Err(LaunchError::Spawn(io::ErrorKind::BrokenPipe.into()));
         };
         let ring = Ring::default();
         let drained = tokio::spawn(ring.clone().drain(stderr));
-        let hello = tokio::time::timeout(HELLO, frame::read_async(&mut stdout)).await;
+        let hello = tokio::time::timeout(HELLO, async {
+            // A worker that ends before it was told says why in its place.
+            let _ = stdin.write_all(&reach).await;
+            frame::read_async(&mut stdout).await
+        });
+        let hello = hello.await;
         let problem = match hello {
             Ok(Ok(Some(body))) => match message(&body) {
                 Ok(FromWorker::Hello { description }) => {

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// The absolute paths of the programs that are there; `path` is the host's `PATH`.
-pub(crate) fn find(names: &[String], path: &str) -> BTreeMap<String, String> {
+pub fn find(names: &[String], path: &str) -> BTreeMap<String, String> {
     let found = |name: &String| {
         // A name, never a path of the plugin's choice.
         let name = Some(name).filter(|name| !name.contains('/'))?;

@@ -39,9 +39,18 @@ impl Scratch {
         Ok(Scratch { root, _lock: lock })
     }
 
+    /// The directory that holds all files of one plugin: what it may write, and nobody else read.
+    pub(crate) fn of_plugin(&self, id: &str) -> PathBuf {
+        self.path("plugins").join(id)
+    }
+
+    /// A path in the directory of the run.
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.root.join(name)
+    }
+
     /// A directory of the run, made when it is not there yet.
-    pub(crate) fn directory(&self, name: &str) -> io::Result<PathBuf> {
-        let path = self.root.join(name);
+    pub(crate) fn directory(&self, path: PathBuf) -> io::Result<PathBuf> {
         DirBuilder::new().mode(0o700).recursive(true).create(&path)?;
         Ok(path)
     }

@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::{Mutex, MutexGuard};
 
-use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, kill_process, kill_process_group, waitid, waitpid,
+};
 use tokio::process::{Child, Command};
 
 /// A process that is left behind may have left others: so many generations are followed.
@@ -52,6 +54,21 @@ pub(crate) fn end_those_of(worker: Option<Pid>) {
             let _ = waitpid(Some(stray), WaitOptions::empty());
         }
     }
+}
+
+/// Ends those of these workers that still live, waits until they do not, and ends what they left.
+/// Whoever started them is still the one to take their exit status.
+pub(crate) fn end_workers(started: &[u32]) {
+    for pid in started.iter().filter_map(|pid| Pid::from_raw(pid.cast_signed())) {
+        let asked = |options| waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | options);
+        // The id of one that was waited for may be somebody else's by now.
+        if asked(WaitIdOptions::NOHANG).is_ok() {
+            // It leads a group; a group that is gone is what we want.
+            let _ = kill_process_group(pid, Signal::KILL);
+            let _ = asked(WaitIdOptions::empty());
+        }
+    }
+    end_those_of(None);
 }
 
 /// The children of every thread of this process.

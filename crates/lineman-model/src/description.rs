@@ -47,7 +47,8 @@ pub struct Description {
     /// Environment variables that it wants to see; none is passed unless granted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub environment: Vec<String>,
-    /// Paths that it wants to read beyond its own directory and the settings of format `path`.
+    /// Paths that it wants to read beyond its own directory and the settings of format `path`; `~/`
+    /// is the user's home. None is open unless granted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paths: Vec<String>,
     /// Programs that it runs; the host finds them and hands over their absolute paths.
@@ -104,6 +105,11 @@ pub struct CheckInfo {
     /// Whether it changes something at the provider, and so runs only when the configuration asks.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub writes: bool,
+    /// Whether it looks for something that explains the failures of the others, such as an open
+    /// incident at the provider. It runs when they are over, and only where there is something to
+    /// explain or it is asked for by name.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub explains: bool,
     /// Whether it blocks its thread.
     #[serde(default)]
     pub blocking: Blocking,

@@ -64,6 +64,9 @@ pub struct Vantage {
     /// The address that the outside saw, where it was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen_ip: Option<String>,
+    /// Set when the kernel could not keep plugins from the user's files, because it has no Landlock.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unconfined: bool,
 }
 
 /// Counts of a run.

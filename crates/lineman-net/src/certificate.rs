@@ -51,6 +51,11 @@ impl Link {
     }
 }
 
+/// What a certificate says of itself; none where it cannot be read.
+pub fn read_certificate(der: &CertificateDer<'_>) -> Option<Certificate> {
+    Link::read(der).map(|link| link.certificate)
+}
+
 /// The certificates that could be read, the server's own first.
 pub(crate) fn read_chain(chain: &[CertificateDer<'_>]) -> Vec<Link> {
     chain.iter().take(LONGEST_CHAIN).filter_map(Link::read).collect()

@@ -51,6 +51,7 @@ mod verdict;
 mod walk;
 mod wire;
 
+pub use certificate::read_certificate;
 pub use classify::classify;
 pub use dns::{permitted, resolve};
 pub use failure::PathFailure;

@@ -1,6 +1,6 @@
 //! What `lineman explain` answers: the known failures that a pasted text matches.
 
-use lineman_model::{Finding, Status};
+use lineman_model::{Finding, Status, clip};
 
 use crate::page::{Page, Span};
 use crate::words::count;
@@ -9,6 +9,9 @@ use crate::{Style, finding};
 /// Matches after the best one that are still shown in full.
 const IN_FULL: usize = 2;
 const REMEDIES: usize = 3;
+
+/// Most of the matched line that is shown unless everything is, bytes.
+const LONGEST_SEEN: usize = 240;
 
 /// One known failure that matches a text.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +24,8 @@ pub struct ExplainedMatch<'a> {
     pub matched_text: &'a str,
     /// On which line of the text, from 1.
     pub matched_line: usize,
+    /// Where in a configuration it arose, where the text says so.
+    pub place: Option<&'a str>,
 }
 
 /// Matches for people, best first.
@@ -38,7 +43,9 @@ pub fn explanation(matches: &[ExplainedMatch<'_>], style: &Style) -> String {
     let shown = if style.verbose { matches.len() } else { 1 + IN_FULL };
     for (n, one) in matches.iter().enumerate().take(shown) {
         page.gap();
-        in_full(&mut page, n, one);
+        // Another reading of the same words, or another failure of the same text.
+        let again = matches.iter().take(n).any(|other| other.matched_line == one.matched_line);
+        in_full(&mut page, again, one);
     }
     if matches.len() > shown {
         page.gap();
@@ -55,13 +62,17 @@ pub fn explanation(matches: &[ExplainedMatch<'_>], style: &Style) -> String {
     page.finish()
 }
 
-fn in_full(page: &mut Page<'_>, n: usize, one: &ExplainedMatch<'_>) {
-    let label = if n == 0 { Span::strong("✗ ") } else { Span::strong("or ") };
+fn in_full(page: &mut Page<'_>, again: bool, one: &ExplainedMatch<'_>) {
+    let label = if again { Span::strong("or ") } else { Span::strong("✗ ") };
     page.item(0, label, &[Span::strong(one.finding.message.as_str())]);
     let code = Span::dim(format!("· {}", one.finding.code));
     page.text(2, &finding::place(one.finding, vec![code]));
     finding::remedies(page, one.finding, REMEDIES);
-    let matched = Span::plain(format!("line {}: {}", one.matched_line, one.matched_text.trim()));
-    finding::labelled(page, "seen", &[matched]);
+    let longest = if page.style.verbose { usize::MAX } else { LONGEST_SEEN };
+    let seen = clip(one.matched_text.trim(), longest);
+    finding::labelled(page, "seen", &[Span::plain(format!("line {}: {seen}", one.matched_line))]);
+    if let Some(place) = one.place {
+        finding::labelled(page, "at", &[Span::plain(place)]);
+    }
     finding::details(page, one.finding, None);
 }

@@ -19,8 +19,16 @@ const WORST_FIRST: [Status; 5] = [Status::Fail, Status::Error, Status::Unknown, 
 pub(crate) fn render(report: &Report, style: &Style, out: &mut dyn io::Write) -> io::Result<()> {
     let mut page = Page::new(style);
     let table = if style.verbose { checks::show } else { integrations::show };
-    let sections =
-        [interruption, causes::show, table, remarks::not_proved, remarks::expiring, remarks::suppressed, verdict];
+    let sections = [
+        interruption,
+        causes::show,
+        table,
+        remarks::not_proved,
+        remarks::expiring,
+        remarks::suppressed,
+        remarks::unconfined,
+        verdict,
+    ];
     for section in sections {
         page.gap();
         section(&mut page, report);

@@ -48,6 +48,21 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Every value of a header that may come several times, where they are text.
+    pub fn headers<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok())
+    }
+
+    /// The method of the request.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// The address that was asked.
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
     /// The body, at most 4 MiB of it.
     pub fn bytes(&self) -> &[u8] {
         &self.body

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode};
-use lineman_model::{Cause, Connection, Finding};
+use lineman_model::{Cause, Confidence, Connection, Finding};
 use lineman_net::{Limits, PathFailure, Target, permitted, proxy_for};
 use serde::Serialize;
 use tokio::time::Instant;
@@ -12,7 +12,7 @@ use url::Url;
 use crate::answer::{Answer, BODY_LIMIT};
 use crate::cx::{HttpCx, millis};
 use crate::session::address_of;
-use crate::{Provider, Secret, Stop};
+use crate::{ClientCertificate, Provider, Secret, Stop};
 
 /// An HTTP client for one integration: its trust store, proxies, name resolution and timeout are
 /// those of the connection settings, the same that the path walk uses.
@@ -21,8 +21,16 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    pub(crate) fn new(plugin: &str, connection: &Connection) -> Result<Http, Box<Finding>> {
+    pub(crate) fn new(
+        plugin: &str,
+        connection: &Connection,
+        certificate: Option<&ClientCertificate>,
+    ) -> Result<Http, Box<Finding>> {
         let trust = lineman_net::trust(connection).map_err(|failure| Box::new(failure.finding(plugin, Vec::new())))?;
+        let mut tls = trust.client_config().as_ref().clone();
+        if let Some(certificate) = certificate {
+            tls.client_auth_cert_resolver = certificate.resolver();
+        }
         let (for_proxy, for_names) = (connection.clone(), connection.clone());
         let proxy = reqwest::Proxy::custom(move |url| {
             // One that cannot be used was reported before the request was made.
@@ -30,7 +38,7 @@ impl Http {
             address_of(choice.url().expose())
         });
         let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(trust.client_config().as_ref().clone())
+            .tls_backend_preconfigured(tls)
             .proxy(proxy)
             .dns_resolver(Arc::new(Names(for_names)))
             // Where a redirect leads is for the check to judge, and credentials stay where they belong.
@@ -149,6 +157,7 @@ impl<'a, P: Provider> HttpCx<'a, P> {
         }
         let host = url.host_str().unwrap_or_default();
         let finding = match seen {
+            Some(failure) if failure.cause == Cause::NetworkTlsClientCert => self.certificate_refused(host, failure),
             Some(failure) => failure.finding(self.cx.call.plugin, Vec::new()),
             None => {
                 let message = format!("The request to {host} failed: {}.", chain(&error));
@@ -156,6 +165,22 @@ impl<'a, P: Provider> HttpCx<'a, P> {
             }
         };
         finding.subject("host", host).into()
+    }
+}
+
+impl<P: Provider> HttpCx<'_, P> {
+    /// The server wants a client certificate and none is there, or not the one that was shown.
+    fn certificate_refused(&self, host: &str, failure: PathFailure) -> Finding {
+        let Some(shown) = self.cx.client_certificate() else {
+            return failure.finding(self.cx.call.plugin, Vec::new());
+        };
+        let shown = shown.certificate();
+        let message = format!("{host} refuses the client certificate.");
+        self.cx
+            .finding("client-certificate-refused", Cause::CredentialInvalid, message)
+            .detail(format!("It was shown {}, issued by {}.", shown.subject, shown.issuer))
+            .confidence(Confidence::Likely)
+            .remedy("Have the server trust the issuer of the certificate, or store one of an issuer that it trusts.")
     }
 }
 
@@ -195,13 +220,13 @@ pub struct RequestBuilder<'a, P: Provider> {
 
 impl<P: Provider> RequestBuilder<'_, P> {
     /// Sets a header.
-    pub fn header(mut self, name: &'static str, value: &str) -> Self {
+    pub fn header(mut self, name: &str, value: &str) -> Self {
         self.put(name, value, false);
         self
     }
 
     /// Sets a header whose value is secret.
-    pub fn secret_header(mut self, name: &'static str, value: &Secret) -> Self {
+    pub fn secret_header(mut self, name: &str, value: &Secret) -> Self {
         self.put(name, value.expose(), true);
         self
     }

@@ -67,6 +67,13 @@
 //! gets a secret on its standard input or in a file of [`Cx::directory`], never in its arguments or
 //! environment.
 //!
+//! # What a plugin may reach
+//!
+//! A worker is confined, and so is what it starts: it reads what every program needs, the paths in
+//! settings that say `#[schemars(extend("format" = "path"))]`, and what is granted of what
+//! [`About::path`] and [`About::environment`] ask for; it writes [`Cx::directory`] alone, so
+//! temporary files belong there. The network is open. `lineman plugin info` shows all of it.
+//!
 //! # Deadlines and cancellation
 //!
 //! Every call has a deadline. When it passes, the check is dropped where it waits, and a finding
@@ -90,6 +97,7 @@
 mod answer;
 mod channel;
 mod cx;
+mod flaw;
 mod http;
 mod once;
 mod outcome;
@@ -99,18 +107,23 @@ mod provider;
 mod runtime;
 mod session;
 pub mod shim;
+mod status;
 pub mod testing;
+mod transport;
 
 pub use answer::Answer;
 pub use cx::{Cx, HttpCx};
+pub use flaw::Flaw;
 pub use http::RequestBuilder;
 pub use jiff::Timestamp;
-pub use lineman_model::{CaBundle, Connection, Integration, Proxy, Requirement, Secret, SecretMap};
+pub use lineman_model::{CaBundle, Certificate, Connection, Integration, Proxy, Requirement, Secret, SecretMap};
 pub use lineman_net::{Limits, Protocol, Target, Walk};
 pub use once::Once;
 pub use outcome::{Outcome, Stop};
 pub use program::{Program, ProgramOutput};
 pub use provider::{About, Check, Provider};
+pub use status::{Feed, Scope};
+pub use transport::{ClientCertificate, Transport};
 pub use url::{Url, form_urlencoded as form};
 
 #[doc(hidden)]

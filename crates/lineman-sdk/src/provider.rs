@@ -2,11 +2,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use lineman_model::{Blocking, CheckInfo, Level, ProviderCall, ServiceInfo};
+use lineman_model::{Blocking, CheckInfo, Finding, Level, ProviderCall, ServiceInfo};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::{Cx, Outcome};
+use crate::{Cx, Outcome, Transport};
 
 /// A provider: what a plugin author implements, on an empty struct.
 pub trait Provider: Sized + Send + Sync + 'static {
@@ -24,6 +24,21 @@ pub trait Provider: Sized + Send + Sync + 'static {
 
     /// Who this plugin is.
     fn about() -> About;
+
+    /// Completes the way to the provider where settings or secrets have a say in it: a client
+    /// certificate, authorities that come with the credential. Asked once for an integration,
+    /// before its first check.
+    ///
+    /// # Errors
+    ///
+    /// The finding stands for every check of the integration.
+    fn transport(
+        _settings: &Self::Settings,
+        _secrets: &Self::Secrets,
+        _way: &mut Transport,
+    ) -> Result<(), Box<Finding>> {
+        Ok(())
+    }
 
     /// What it can check, in the order in which it is shown.
     fn checks() -> Vec<Check<Self>>;
@@ -108,7 +123,8 @@ impl About {
         self
     }
 
-    /// A path that it would like to read, beyond settings of format `path`.
+    /// A path that it would like to read, beyond settings of format `path`; `~/` is the user's home.
+    /// None is open unless granted.
     pub fn path(mut self, path: &str) -> About {
         self.paths.push(path.to_owned());
         self
@@ -145,6 +161,7 @@ impl<P: Provider> Check<P> {
             needs: Vec::new(),
             required: true,
             writes: false,
+            explains: false,
             blocking: Blocking::No,
             calls: Vec::new(),
         };
@@ -167,6 +184,14 @@ impl<P: Provider> Check<P> {
     pub fn writes(mut self) -> Check<P> {
         self.info.writes = true;
         self
+    }
+
+    /// The check looks for something that explains the failures of the others, such as an open
+    /// incident ([`Feed`](crate::Feed)): it runs when they are over, and only where there is
+    /// something to explain or it is asked for by name.
+    pub fn explains(mut self) -> Check<P> {
+        self.info.explains = true;
+        self.optional()
     }
 
     /// The check blocks its thread, and so gets one of its own.

@@ -12,7 +12,7 @@ use url::Url;
 use zeroize::Zeroize;
 
 use crate::http::Http;
-use crate::{Provider, Secret, SecretMap};
+use crate::{ClientCertificate, Provider, Secret, SecretMap, Transport};
 
 /// What the checks of one integration share while a run lasts.
 pub(crate) struct Session<P: Provider> {
@@ -24,6 +24,7 @@ pub(crate) struct Session<P: Provider> {
     pub(crate) programs: BTreeMap<String, String>,
     pub(crate) directory: PathBuf,
     pub(crate) catalog: Arc<Catalog>,
+    pub(crate) client_certificate: Option<ClientCertificate>,
     pub(crate) http: OnceLock<Result<Http, Box<Finding>>>,
 }
 
@@ -35,18 +36,25 @@ impl<P: Provider> Session<P> {
         request: CheckRequest,
         catalog: Arc<Catalog>,
     ) -> Result<Session<P>, Box<Finding>> {
-        let CheckRequest { integration, secrets, programs, directory, .. } = request;
+        let CheckRequest { mut integration, secrets, programs, directory, .. } = request;
         let redactor = redactor(&secrets, &integration.connection);
-        match read::<P>(plugin, &integration, &secrets) {
-            Ok((settings, secrets)) => Ok(Session {
+        let read = read::<P>(plugin, &integration, &secrets).and_then(|(settings, secrets)| {
+            let connection = std::mem::take(&mut integration.connection);
+            let mut way = Transport { connection, client_certificate: None, directory: directory.into() };
+            P::transport(&settings, &secrets, &mut way)?;
+            Ok((settings, secrets, way))
+        });
+        match read {
+            Ok((settings, secrets, Transport { connection, client_certificate, directory })) => Ok(Session {
                 settings,
                 secrets,
                 own: P::Session::default(),
-                integration,
+                integration: Integration { connection, ..integration },
                 redactor,
                 programs,
-                directory: directory.into(),
+                directory,
                 catalog,
+                client_certificate,
                 http: OnceLock::new(),
             }),
             Err(mut finding) => {

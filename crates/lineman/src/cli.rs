@@ -35,11 +35,14 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 every required check passed · 1 something failed · 2 usage, configuration or trust,
 nothing ran · 3 undetermined · 4 a plugin or Lineman failed · 130 interrupted";
 
+/// The configuration file, unless another one is named.
+pub(crate) const CONFIGURATION: &str = "lineman.toml";
+
 /// What every command takes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Common {
     /// The configuration file
-    #[arg(long, global = true, value_name = "FILE", env = "LINEMAN_CONFIG", default_value = "lineman.toml")]
+    #[arg(long, global = true, value_name = "FILE", env = "LINEMAN_CONFIG", default_value = CONFIGURATION)]
     pub(crate) config: PathBuf,
 
     /// Look for plugins here first (absolute; repeatable)
@@ -85,7 +88,7 @@ Examples:
     #[command(after_help = "Example:\n  lineman list --label team=payments")]
     List(ListArgs),
 
-    /// List, describe and pack plugins
+    /// List, describe, install, enable, lock and pack plugins
     #[command(subcommand, after_help = "Example:\n  lineman plugin info git")]
     Plugin(PluginCommand),
 
@@ -137,6 +140,14 @@ pub(crate) struct Checks {
     pub(crate) level: Option<Level>,
 }
 
+/// How much must be known of plugins before a worker starts.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct TrustArgs {
+    /// Refuse to run without a lock file, instead of writing one on the first run
+    #[arg(long)]
+    pub(crate) locked: bool,
+}
+
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
@@ -144,6 +155,9 @@ pub(crate) struct CheckArgs {
 
     #[command(flatten)]
     pub(crate) checks: Checks,
+
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
 
     /// How to print the report: human, json, ndjson
     #[arg(long, value_name = "FORMAT", default_value = "human")]

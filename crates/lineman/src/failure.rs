@@ -51,6 +51,12 @@ impl Failure {
     }
 }
 
+/// Tells the user, on stderr, of something that stops nothing.
+#[expect(clippy::print_stderr, reason = "the one place where warnings are told")]
+pub(crate) fn warn(problem: &str) {
+    eprintln!("lineman: warning: {}", lineman_model::clean(problem, 4000));
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Failure {
         Failure::Config(Box::new(error))

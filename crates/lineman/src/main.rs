@@ -4,8 +4,10 @@ mod cli;
 mod commands;
 mod executor;
 mod failure;
+mod grants;
 mod setup;
 mod terminal;
+mod trust;
 
 use std::process::ExitCode;
 

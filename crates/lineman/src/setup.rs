@@ -1,16 +1,25 @@
 //! From a configuration file to integrations that the engine can plan: which plugins are
 //! installed, which are enabled, which integrations were asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use lineman_config::{Config, Configured, Environment, Installed as InstalledPlugins, ProcessEnvironment};
+use lineman_config::{
+    Config, Configured, Environment, Grants, Installed as InstalledPlugins, Plugins as Table, ProcessEnvironment,
+};
 use lineman_engine::{Subject, Suppression, Unavailable};
-use lineman_host::{Found, Installed, ManifestError, SearchPath, discover};
+use lineman_host::{
+    Found, Held, Installed, LockFile, ManifestError, PluginLimits, SearchPath, Trust, discover, guard_configuration,
+    verify_libraries,
+};
 use lineman_model::{Cause, Description, Finding, PluginRef, SecretMap};
 
-use crate::cli::{Common, Which};
+use crate::cli::{Common, TrustArgs, Which};
 use crate::failure::Failure;
+use crate::grants::Access;
+use crate::{terminal, trust};
 
 /// The plugins of this machine, and the descriptions of those that are used.
 pub(crate) struct Plugins {
@@ -65,6 +74,15 @@ impl Plugins {
         }
     }
 
+    /// Lowers how many calls plugins take at once to what they are granted.
+    fn limit(&mut self, grants: &BTreeMap<String, Grants>) {
+        for (id, most) in grants.iter().filter_map(|(id, grants)| Some((id, grants.max_parallel?))) {
+            if let Some(description) = self.descriptions.get_mut(id).filter(|it| it.max_parallel > most) {
+                Arc::make_mut(description).max_parallel = most;
+            }
+        }
+    }
+
     /// The descriptions that were read.
     pub(crate) fn descriptions(&self) -> impl Iterator<Item = &Arc<Description>> {
         self.descriptions.values()
@@ -88,11 +106,34 @@ impl Plugins {
 pub(crate) struct Setup {
     pub(crate) config: Config,
     pub(crate) plugins: Plugins,
+    /// The lock file that is not written yet, where there was none.
+    first_use: Option<(Trust, LockFile)>,
 }
 
 impl Setup {
-    /// Reads the configuration and the descriptions of the plugins that it enables.
+    /// Reads the configuration and the descriptions of the plugins that it enables, for a command
+    /// that starts no worker.
     pub(crate) fn load(common: &Common) -> Result<Setup, Failure> {
+        Setup::read(common, |_, _| Ok(None))
+    }
+
+    /// The same for a command that does: before anything else is made of them, the plugins are
+    /// held against their signatures and the lock file. [`admit`](Setup::admit) is the rest.
+    pub(crate) fn load_to_run(common: &Common, args: TrustArgs) -> Result<Setup, Failure> {
+        Setup::read(common, |plugins, table| {
+            let trust = trust::of(common, table);
+            let held = trust.hold(&trust::installed(plugins, &table.enable), args.locked);
+            match held.map_err(|error| trust::refusal(&error, common))? {
+                Held::AsAccepted => Ok(None),
+                Held::First(lock) => Ok(Some((trust, lock))),
+            }
+        })
+    }
+
+    fn read(
+        common: &Common,
+        hold: impl FnOnce(&Plugins, &Table) -> Result<Option<(Trust, LockFile)>, Failure>,
+    ) -> Result<Setup, Failure> {
         if !common.config.exists() {
             return Err(Failure::refused(format_args!(
                 "there is no configuration `{}`: name it with `--config FILE`, or write one; `lineman plugin list` \
@@ -100,11 +141,42 @@ impl Setup {
                 common.config.display()
             )));
         }
-        let enabled = lineman_config::enabled(&common.config)?;
+        guard_configuration(&common.config).map_err(Failure::refused)?;
+        let table = lineman_config::plugins(&common.config)?;
         let mut plugins = Plugins::find(common);
-        plugins.read(&enabled)?;
+        if table.enable.iter().any(|id| plugins.installed(id).is_none()) {
+            // The configuration's mistake may be a plugin's fault.
+            plugins.found.problems.iter().for_each(|problem| terminal::note(&problem.to_string()));
+        }
+        let first_use = hold(&plugins, &table)?;
+        plugins.read(&table.enable)?;
         let config = lineman_config::load(&common.config, &plugins, &ProcessEnvironment)?;
-        Ok(Setup { config, plugins })
+        for included in &config.files {
+            guard_configuration(included).map_err(Failure::refused)?;
+        }
+        plugins.limit(&config.plugins.grants);
+        Ok(Setup { config, plugins, first_use })
+    }
+
+    /// Lets the plugins of some integrations be loaded: their libraries are the ones that their
+    /// manifests name. On the first use, what the plugins are is written down.
+    pub(crate) fn admit(&self, common: &Common, selected: &[&Configured]) -> Result<(), Failure> {
+        let used: BTreeSet<&str> = selected.iter().map(|it| it.integration.provider.as_str()).collect();
+        let used: Vec<&Installed> = used.into_iter().filter_map(|id| self.plugins.installed(id)).collect();
+        verify_libraries(&used).map_err(|error| trust::refusal(&error, common))?;
+        let Some((trust, lock)) = self.first_use.as_ref().filter(|_| !self.config.plugins.enable.is_empty()) else {
+            return Ok(());
+        };
+        terminal::note(&match trust.write(lock) {
+            Ok(()) => format!(
+                "wrote {}, which holds the hashes of {}; keep it in version control",
+                trust.lock_file().display(),
+                self.config.plugins.enable.join(", ")
+            ),
+            // Nothing protects the next run any more than this one; what must not be is asked for.
+            Err(error) => format!("{error}; so a changed plugin will not be noticed (--locked insists on it)"),
+        });
+        Ok(())
     }
 
     /// The integrations that were asked for, by name.
@@ -160,7 +232,7 @@ impl Setup {
                 description: Arc::clone(description),
                 inputs,
                 policy,
-                allow_writes: !configured.allow_writes.is_empty(),
+                allow_writes: !configured.allow_writes.is_empty() && !self.config.policy.deny_writes,
             }),
             None => {
                 let why =
@@ -185,6 +257,28 @@ impl Setup {
             reason: known.reason.clone(),
         });
         suppressions.collect()
+    }
+
+    /// The paths that a plugin may read: those that its selected integrations name, and those that
+    /// it was granted.
+    pub(crate) fn readable(&self, id: &str, selected: &[&Configured]) -> Vec<PathBuf> {
+        let own = selected.iter().filter(|configured| configured.integration.provider == id);
+        let granted = self.config.plugins.grants.get(id).map(|grants| &grants.allow_paths);
+        own.flat_map(|configured| &configured.paths).chain(granted.into_iter().flatten()).cloned().collect()
+    }
+
+    /// What is worth saying before a run that stops nothing.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        Access::warnings(&self.config, |id| self.plugins.description(id), &ProcessEnvironment)
+    }
+
+    /// The limits that are lower for a plugin than for others.
+    pub(crate) fn limits(&self, id: &str) -> PluginLimits {
+        let grants = self.config.plugins.grants.get(id);
+        PluginLimits {
+            memory: grants.and_then(|grants| grants.memory),
+            timeout: grants.and_then(|grants| grants.timeout_ms).map(Duration::from_millis),
+        }
     }
 
     /// The environment variables that a plugin was granted and that are set.

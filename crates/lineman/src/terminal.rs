@@ -82,6 +82,12 @@ pub(crate) fn print(text: &[u8]) -> std::io::Result<()> {
     out.flush()
 }
 
+/// Tells something that is no part of the output, on stderr, in one line.
+#[expect(clippy::print_stderr, reason = "the one place where something is told beside the output")]
+pub(crate) fn note(text: &str) {
+    eprintln!("lineman: {}", lineman_model::clean_line(text, 1000));
+}
+
 /// Shows how far a run has come, on stderr, when that is a terminal; and takes itself away.
 pub(crate) struct Progress {
     bar: ProgressBar,

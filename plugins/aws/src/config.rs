@@ -3,6 +3,7 @@
 //! Shapes are those of the IAM User Guide, "IAM identifiers": an access key id is `AKIA` or
 //! `ASIA` and sixteen capital letters or digits, its secret forty characters.
 
+use lineman_sdk::Flaw;
 use lineman_sdk::prelude::*;
 
 use crate::partition::{self, RegionName};
@@ -50,24 +51,14 @@ fn key_pair(settings: &Settings, secrets: &Secrets) -> Option<Finding> {
         (_, None) => return Some(missing(SECRET, "secret access key")),
     };
     for (value, pointer, what) in [(id, ID, "access key id"), (secret, SECRET, "secret access key")] {
-        if is_placeholder(value) {
-            let message = format!("The {what} is a placeholder, not a key.");
-            return Some(malformed(
-                "key-placeholder",
-                pointer,
-                &message,
-                "Store the real value again; what is stored was masked or never filled in.",
-            ));
-        }
-        if value.chars().any(char::is_whitespace) || value.starts_with(['"', '\'']) {
-            let message = format!("The {what} has white space or quotes around it or in it.");
-            return Some(malformed(
-                "key-whitespace",
-                pointer,
-                &message,
-                "Store it again without line breaks, spaces and quotes.",
-            ));
-        }
+        let Some(flaw) = Flaw::of(value) else { continue };
+        let code = match flaw {
+            Flaw::Empty => return Some(missing(pointer, what)),
+            Flaw::Placeholder => "key-placeholder",
+            Flaw::Whitespace => "key-whitespace",
+        };
+        let (told, remedy) = flaw.told();
+        return Some(malformed(code, pointer, &format!("The {what} {told}."), remedy));
     }
     if looks_like_secret(id) && looks_like_id(secret) {
         return Some(malformed(
@@ -211,18 +202,6 @@ fn looks_like_id(text: &str) -> bool {
 
 fn looks_like_secret(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
-}
-
-fn is_placeholder(text: &str) -> bool {
-    let lower = text.to_ascii_lowercase();
-    let masked = text.len() >= 3 && text.chars().all(|c| matches!(c, '*' | '•' | 'x' | 'X' | '.'));
-    masked
-        || (text.starts_with('<') && text.ends_with('>'))
-        || (text.starts_with("${") && text.ends_with('}'))
-        || (text.starts_with("{{") && text.ends_with("}}"))
-        || ["changeme", "change-me", "redacted", "placeholder", "todo", "none", "null", "undefined"]
-            .contains(&lower.as_str())
-        || lower.starts_with("your")
 }
 
 /// What may be said of a value that must not be shown.

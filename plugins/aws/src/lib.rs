@@ -92,6 +92,7 @@ impl Provider for Aws {
             .service("iam", "Identity and Access Management: keys and permissions")
             .service("ec2", "Elastic Compute Cloud: dry runs")
             .service("s3", "Simple Storage Service: the state bucket")
+            .service("status", "The public feed of AWS's incidents")
             .host("sts.{region}.amazonaws.com:443")
             .host("iam.amazonaws.com:443")
             .host("ec2.{region}.amazonaws.com:443")
@@ -132,6 +133,7 @@ impl Provider for Aws {
             )
             .needs(["role"])
             .calls("s3:ListObjectsV2", "s3:ListBucket"),
+            Check::new("status", Level::Reach, "AWS reports no incident that explains it", reach::status).explains(),
         ]
     }
 }

@@ -1,10 +1,11 @@
-//! `aws/reach` and `aws/clock`: the way to STS, and whether its clock and ours agree.
+//! `aws/reach`, `aws/clock` and `aws/status`: the way to STS, whether its clock and ours agree, and
+//! what AWS itself says.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use lineman_sdk::Walk;
 use lineman_sdk::prelude::*;
+use lineman_sdk::{Feed, Scope, Walk};
 
 use crate::Aws;
 use crate::query::Service;
@@ -43,4 +44,14 @@ pub(crate) async fn clock(cx: Cx<Aws>) -> Outcome {
         cx.report(finding);
     }
     Ok(())
+}
+
+/// `aws/status`.
+pub(crate) async fn status(cx: Cx<Aws>) -> Outcome {
+    let scope = Scope::components(["sts", "iam", "ec2", "s3"]).region(&cx.settings().region);
+    let feed = Feed::health_events(
+        "https://health.aws.amazon.com/public/currentevents",
+        "https://health.aws.amazon.com/health/status",
+    );
+    cx.incidents(&feed, &scope).await
 }

@@ -75,6 +75,8 @@ async fn each_check_finds_what_is_wrong_and_passes_what_is_not() {
     check("identity", json!({ "account_id": ACCOUNT }), "pass").await;
     check("identity", json!({ "account_id": "999999999999" }), "fail aws/wrong-account credential.wrong-account").await;
     check("role", json!({}), "skip not-applicable").await;
+    // The public status page says nothing of another endpoint.
+    check("status", json!({}), "skip not-applicable").await;
     check("role", json!({ "role": "deploy" }), "pass").await;
     check("role", json!({ "role": "deploy", "account_id": ACCOUNT }), "pass").await;
     check("role", json!({ "role": "guarded", "external_id": "right" }), "pass").await;
@@ -244,4 +246,25 @@ async fn no_secret_is_told() {
     let seen = harness.check("identity").await;
     assert!(!seen.findings.is_empty());
     assert!(!harness.leaks(&serde_json::to_string(&seen.findings).unwrap()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn open_incidents_of_the_region_are_told() {
+    let check = async |body: &'static str, expect: &str| {
+        let feed = lineman_lab::api::Server::http(move |_| lineman_lab::api::Response::new(200).body(body)).unwrap();
+        let seen = Harness::<Aws>::new()
+            .settings(json!({ "region": "eu-west-1" }))
+            .with(|it| _ = it.connection.endpoints.insert("status".to_owned(), feed.url()))
+            .check("status")
+            .await;
+        let not_proved = seen.outcome.not_proved.len();
+        assert_eq!(format!("{}, {not_proved} not proved", summary(&seen)), expect, "{body}");
+    };
+    let incident = r#"[{"date":"1787025679","arn":"arn:aws:health:eu-west-1::event/STS/X/1","service":"sts-eu-west-1","status":"3","summary":"Errors"}]"#;
+    check(incident, "warn aws/incident provider.outage, 0 not proved").await;
+    let elsewhere = r#"[{"date":"1787025679","arn":"arn:aws:health:us-east-1::event/STS/X/1","service":"sts-us-east-1","status":"3","summary":"Errors"}]"#;
+    check(elsewhere, "pass, 0 not proved").await;
+    check("[]", "pass, 0 not proved").await;
+    // A feed that is not understood says nothing, and that is said.
+    check("<html>", "pass, 1 not proved").await;
 }

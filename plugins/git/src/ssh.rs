@@ -156,8 +156,6 @@ impl Client {
             None => connected(&walk.evidence).unwrap_or_else(|| (remote.host.clone(), remote.port)),
         };
         write(&directory.path().join("known_hosts"), approvals.known_hosts(&remote.host).as_bytes()).map_err(failed)?;
-        write(&directory.path().join("approved"), approvals.fingerprints().join("\n").as_bytes()).map_err(failed)?;
-        write(&directory.path().join("approve"), trust::APPROVE).map_err(failed)?;
         let key = match StoredKey::of(cx).await {
             Ok(stored) => match (&stored.verdict, &stored.file) {
                 (Ok(key), Some(file)) if !key.encrypted => Some(PathBuf::from(&file.path)),
@@ -171,9 +169,30 @@ impl Client {
             Err(_) => None,
         };
         let user = remote.user.clone().or_else(|| hosts::find(&remote.host)?.user.clone());
-        let config = config(directory.path(), &place, user.as_deref(), remote, key.as_deref(), &approvals);
+        let config = config(directory.path(), &place, user.as_deref(), remote, key.as_deref());
         write(&directory.path().join("config"), config.as_bytes()).map_err(failed)?;
-        Ok(Arc::new(Client { approvals, directory, _tunnel: tunnel }))
+        let client = Client { approvals, directory, _tunnel: tunnel };
+        if client.approvals.are_only_fingerprints() {
+            let shown = client.shown(cx).await?;
+            let known = client.approvals.approved_of(&shown, &remote.host);
+            OpenOptions::new()
+                .append(true)
+                .open(client.directory.path().join("known_hosts"))
+                .and_then(|mut file| file.write_all(known.as_bytes()))
+                .map_err(failed)?;
+        }
+        Ok(Arc::new(client))
+    }
+
+    /// What the server shows, as lines of known_hosts: `ssh` wants to know keys, and not
+    /// fingerprints. It offers no key of ours, and leaves at the first refusal.
+    async fn shown(&self, cx: &Cx<Git>) -> Result<String, Stop> {
+        let file = self.directory.path().join("shown");
+        let shown = format!("-oUserKnownHostsFile={}", value(&file));
+        let options = [shown.as_str(), "-oStrictHostKeyChecking=accept-new", "-oPubkeyAuthentication=no"];
+        self.run_with(cx, &options, Some("true"), b"").await?;
+        // A connection that came to nothing will come to nothing again, and be judged then.
+        Ok(fs::read_to_string(file).unwrap_or_default())
     }
 
     /// The configuration file, for whoever runs `ssh`.
@@ -268,7 +287,6 @@ fn config(
     user: Option<&str>,
     remote: &Remote,
     key: Option<&Path>,
-    approvals: &Approvals,
 ) -> String {
     let file = |name: &str| value(&directory.join(name));
     let mut lines = vec![
@@ -304,9 +322,6 @@ fn config(
     match key {
         Some(path) => lines.push(format!("IdentityFile {}", value(path))),
         None => lines.push("PubkeyAuthentication no".to_owned()),
-    }
-    if !approvals.fingerprints().is_empty() {
-        lines.push(format!("KnownHostsCommand /bin/sh {} {} %f %H %t %K", file("approve"), file("approved")));
     }
     lines.join("\n") + "\n"
 }

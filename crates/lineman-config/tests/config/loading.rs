@@ -1,7 +1,7 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use lineman_config::{ConfigError, SecretSource, enabled, load};
-use lineman_model::CaBundle;
+use lineman_model::{CaBundle, EndpointPattern};
 use serde_json::json;
 
 use crate::{EXAMPLE, env, load_from, machine, write};
@@ -23,6 +23,14 @@ fn the_example_says_what_it_means() {
     assert_eq!(config.plugins.grants["acme"].allow_env, ["ACME_CONFIG"]);
     let paths = [Path::new("/home/me/.acme").to_owned(), directory.path().join("shared")];
     assert_eq!(config.plugins.grants["acme"].allow_paths, paths);
+    let limits = &config.plugins.grants["acme"];
+    assert_eq!((limits.memory, limits.timeout_ms, limits.max_parallel), (Some(512 << 20), Some(20_000), Some(4)));
+    assert!(config.plugins.require_signatures && config.plugins.trusted_keys[0].starts_with("RWQf6LRC"));
+    assert!(config.policy.deny_writes);
+    let shown = |patterns: &[EndpointPattern]| patterns.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let allowed = config.policy.endpoints.allow.as_deref().map(shown).unwrap_or_default();
+    assert_eq!(allowed, ["*.example.com", "*.internal", "127.0.0.0/8"]);
+    assert_eq!(shown(&config.policy.endpoints.deny), ["evil.example.com", "203.0.113.7/32"]);
     let suppression = &config.suppress[0];
     assert_eq!((suppression.code.as_str(), suppression.until.to_string().as_str()), ("acme/key-old", "2027-01-31"));
 
@@ -43,6 +51,7 @@ fn the_example_says_what_it_means() {
             "profile_file": profile.to_str(),
         })
     );
+    assert_eq!((acme.paths.as_slice(), forge.paths.as_slice()), (&[profile][..], &[][..]), "what the settings name");
     let connection = &integration.connection;
     assert_eq!(connection.endpoint("tokens"), Some("https://vpce-1.tokens.internal"));
     assert_eq!(connection.timeout_ms, Some(90_000));
@@ -102,7 +111,9 @@ fn check_environment(pairs: &[(&str, &str)], proxies: &[&str], ca: Option<CaBund
     let connection = &config.integrations[0].integration.connection;
     let found = connection.proxies.iter().map(|p| format!("{} {} {}", p.scheme, p.url.expose(), p.chosen_by));
     assert_eq!(found.collect::<Vec<_>>(), proxies, "{pairs:?}");
+    let named: Vec<PathBuf> = ca.iter().flat_map(|ca| ca.file.iter().chain(&ca.directory)).map(PathBuf::from).collect();
     assert_eq!(connection.ca, ca, "{pairs:?}");
+    assert_eq!(config.integrations[0].paths, named, "{pairs:?}");
     assert_eq!(connection.no_proxy.as_deref(), no_proxy, "{pairs:?}");
 }
 

@@ -98,6 +98,23 @@ fn of_the_main_file() {
         "version = 1\n[plugins]\nenable = [\"acme\"]\n[plugins.acme]\nallow_envs = []\nallow_env = [\"A=B\"]\n[plugins.forge]\n",
     );
     check_main(
+        "plugin-signatures",
+        "version = 1\n[plugins]\nenable = []\ntrusted_keys = [\"RWQf6LRC\", 3]\nrequire_signatures = 1\n",
+    );
+    check_main("plugin-signatures-without-keys", "version = 1\n[plugins]\nenable = []\nrequire_signatures = true\n");
+    check_main(
+        "plugin-limits",
+        "version = 1\nplugins.enable = [\"acme\"]\n[plugins.acme]\nmemory = \"2GiB\"\ntimeout = 3\nmax_parallel = 0\n",
+    );
+    check_main(
+        "plugin-limits-odd",
+        "version = 1\nplugins.enable = [\"acme\"]\n[plugins.acme]\nmemory = \"512\"\ntimeout = \"soon\"\nmax_parallel = \"4\"\n",
+    );
+    check_main(
+        "policy",
+        "version = 1\n[policy]\nallow_endpoint = []\ndeny_writes = \"no\"\nallow_endpoints = [\"https://a.example.com\", \"a.*\"]\ndeny_endpoints = \"*.example.com\"\n",
+    );
+    check_main(
         "vantage",
         "version = 1\n[vantage]\nnmae = \"x\"\nname = 3\negress_ips = [\"203.0.113.0/33\", \"here\"]\n",
     );
@@ -129,7 +146,7 @@ fn of_includes() {
         "include-main-file-only",
         &[
             ("lineman.toml", "version = 1\ninclude = [\"a.toml\"]\n"),
-            ("a.toml", "version = 1\n[plugins]\nenable = []\n"),
+            ("a.toml", "version = 1\n[plugins]\nenable = []\n[policy]\nallow_endpoints = [\"*.evil.net\"]\n"),
         ],
     );
     let integration = "[integration.prod]\nprovider = \"forge\"\nsettings.url = \"https://forge.example.com\"\n";

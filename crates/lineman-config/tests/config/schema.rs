@@ -33,6 +33,13 @@ fn the_schema_takes_the_example_and_no_mistake_in_it() {
     check("[plugins]\n", "[plugin]\n");
     check("enable = [\"acme\"", "enable = [\"acmee\"");
     check("allow_env", "allow_envs");
+    check("\"512MiB\"", "\"512MB\"");
+    check("\"20s\"", "20");
+    check("max_parallel = 4", "max_parallel = 0");
+    check("\"RWQf6", "\"RWQf6=");
+    check("require_signatures = true", "require_signatures = \"yes\"");
+    check("deny_writes = true", "deny_write = true");
+    check("\"*.internal\"", "\"https://a.internal\"");
     check("egress_ips = [", "egress_ips = [1,");
     check("[defaults.acme.settings]", "[defaults.acne.settings]");
     check("region = \"eu-west-1\"", "region = \"eu-wset-1\"");

@@ -350,3 +350,49 @@ async fn what_the_checks_say_besides_findings_is_gathered() {
     assert_eq!(not_proved, [(Level::Access, "deleting")]);
     assert_eq!(report.checks[2].phases.len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_incident_is_looked_for_only_where_it_can_explain_something() {
+    let incident = "reach a/status optional explains = provider.outage!warn";
+    // Nothing failed, or nothing that an incident could explain.
+    let idle = "
+        one: pass, proved identity
+        lineman/inputs pass
+        a/status skip not-applicable
+        a/reach pass
+        a/identity pass";
+    check(&format!("{incident}\nreach a/reach\nidentity a/identity < a/reach"), idle).await;
+    let refused = "
+        one: fail, proved reach
+        lineman/inputs pass
+        a/status skip not-applicable
+        a/reach pass
+        a/identity fail credential.invalid";
+    check(&format!("{incident}\nreach a/reach\nidentity a/identity < a/reach = credential.invalid"), refused).await;
+    // It explains what stands on its own level too, and what blocks others does not block it.
+    let explained = "
+        one: fail, proved config
+        lineman/inputs pass
+        a/status warn provider.outage
+        a/reach fail network.timeout after fail network.timeout
+        a/identity skip blocked a/reach";
+    check(&format!("{incident}\nreach a/reach = network.timeout\nidentity a/identity < a/reach"), explained).await;
+    let asked = "
+        one: unknown, proved config
+        lineman/inputs pass
+        a/reach skip not-requested
+        a/status pass";
+    let only = |stage: &mut Stage| stage.selection.only = vec!["a/status".to_owned()];
+    check_with("reach a/reach\nreach a/status optional explains", only, asked).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_incident_is_the_root_of_what_the_provider_did_not_answer() {
+    let script = "
+        reach a/reach
+        identity a/identity < a/reach = network.timeout
+        reach a/status optional explains = provider.outage!warn";
+    let report = Stage::new([("one", script)]).report().await;
+    let causes: Vec<_> = report.causes.iter().map(|group| (group.cause.clone(), group.findings.len())).collect();
+    assert_eq!(causes, [(Cause::ProviderOutage, 2)]);
+}

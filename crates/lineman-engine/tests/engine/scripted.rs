@@ -2,7 +2,7 @@
 //! will answer, and reports are read back as lines of text.
 //!
 //! ```text
-//! <level> <id> [< <need> …] [optional] [writes] [= <try> [| <try> …]]
+//! <level> <id> [< <need> …] [optional] [writes] [explains] [= <try> [| <try> …]]
 //! try  = [<milliseconds>ms] (pass | hang | skip <reason> | <outcome as JSON> | <finding> [+ <finding> …])
 //! finding = <cause>[!<severity>][@<subject kind>:<subject name>][?<also possible cause>]
 //! ```
@@ -61,7 +61,8 @@ pub(crate) fn script(text: &str) -> Script {
         let rest: BTreeSet<&str> = words.collect();
         let needs: Vec<&str> = rest.iter().copied().filter(|word| word.contains('/')).collect();
         let about = json!({ "id": id, "title": format!("{id} holds"), "level": level, "needs": needs,
-            "required": !rest.contains("optional"), "writes": rest.contains("writes") });
+            "required": !rest.contains("optional"), "writes": rest.contains("writes"),
+            "explains": rest.contains("explains") });
         script.checks.push(from_value(about).unwrap());
         script.tries.insert(id, tries.split(" | ").map(|one| one.trim().to_owned()).collect());
     }

@@ -1,13 +1,22 @@
-//! The first things that a worker does, before any foreign code: limits, and descriptors that a
-//! plugin's `println!` cannot reach.
+//! The first things that a worker does, before any foreign code and any thread: limits, descriptors
+//! that a plugin's `println!` cannot reach, no privileges, and the fence.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 
+use lineman_model::protocol::FromWorker;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal};
+use rustix::thread::{CapabilitySet, CapabilitySets};
 
-use super::WorkerArgs;
+use super::{WorkerArgs, fence};
+use crate::confinement::Reach;
+use crate::frame;
+
+/// The code of a worker that could not be confined, and so loads nothing.
+pub(crate) const NOT_CONFINED: &str = "not-confined";
 
 /// Makes the process ready to load a plugin, and gives the two ends of the pipe to the host.
 pub(super) fn prepare(args: &WorkerArgs) -> io::Result<(OwnedFd, OwnedFd)> {
@@ -32,7 +41,40 @@ pub(super) fn prepare(args: &WorkerArgs) -> io::Result<(OwnedFd, OwnedFd)> {
     rustix::stdio::dup2_stdin(&null)?;
     // What a plugin prints goes where what it complains of goes: into the host's ring.
     rustix::stdio::dup2_stdout(rustix::stdio::stderr())?;
-    Ok((input, output))
+    let mut input = File::from(input);
+    if let Err(problem) = confine(&mut input) {
+        let message = format!("the worker could not be confined: {problem}");
+        let refusal = frame::encode(&FromWorker::NotLoaded { code: NOT_CONFINED.to_owned(), message })?;
+        frame::write(&mut File::from(output), &refusal)?;
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    Ok((input.into(), output))
+}
+
+/// Gives up what the user's privileges would allow: what is left is what the host says that this
+/// plugin may reach, in its first frame.
+fn confine(input: &mut File) -> Result<(), String> {
+    let body = frame::read(input).map_err(|error| error.to_string())?.ok_or("the host did not say how")?;
+    let reach: Reach = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+    drop_capabilities().map_err(|error| format!("its capabilities cannot be dropped: {error}"))?;
+    fence::put_up(&reach).map_err(|error| format!("Landlock refuses: {error}"))
+}
+
+/// Drops every capability for good. Root has all of them, and with them the memory of the host.
+fn drop_capabilities() -> io::Result<()> {
+    for number in 0..u64::BITS {
+        match rustix::thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
+            // Past the last one that this kernel knows.
+            Err(Errno::INVAL) => break,
+            // An ordinary user has none to bequeath; what a program could give back is lost with
+            // `no_new_privs`.
+            Ok(()) | Err(Errno::PERM) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    rustix::thread::clear_ambient_capability_set()?;
+    let none = CapabilitySet::empty();
+    Ok(rustix::thread::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?)
 }
 
 /// Lowers a limit; a limit that is lower already stays.

@@ -3,8 +3,12 @@
 
 mod confine;
 mod doors;
+mod fence;
 mod outbox;
 mod sealed;
+
+pub(crate) use confine::NOT_CONFINED;
+pub(crate) use sealed::{hash_of, read_hashed};
 
 use std::ffi::OsString;
 use std::fs::File;

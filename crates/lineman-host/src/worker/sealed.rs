@@ -1,7 +1,7 @@
 //! A plugin's bytes in memory, hashed and then never changed: what was checked is what runs.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,7 @@ use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use sha2::{Digest, Sha256};
 
 use super::{NotLoaded, hex};
+use crate::manifest::ManifestError;
 
 /// A file in memory that nobody can change any more.
 pub(super) struct Sealed(File);
@@ -19,19 +20,8 @@ impl Sealed {
     pub(super) fn verified(path: &Path, sha256: &str) -> Result<Sealed, NotLoaded> {
         let unreadable = |error: io::Error| ("unreadable", format!("the plugin cannot be read: {error}"));
         let (mut file, mut sealed) = (File::open(path).map_err(unreadable)?, File::from(memory().map_err(unreadable)?));
-        let mut hash = Sha256::new();
-        // Piece by piece: a copy of the whole in between costs more than the hash.
-        let mut piece = vec![0; 128 << 10];
-        loop {
-            let length = match file.read(&mut piece) {
-                Ok(0) => break,
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                read => read.map_err(unreadable)?,
-            };
-            hash.update(&piece[..length]);
-            sealed.write_all(&piece[..length]).map_err(unreadable)?;
-        }
-        if !sha256.is_empty() && hex(&hash.finalize()) != sha256 {
+        let hash = read_hashed(&mut file, |piece| sealed.write_all(piece)).map_err(unreadable)?;
+        if !sha256.is_empty() && hash != sha256 {
             return Err(("hash-mismatch", "its file is not the one that its manifest names".to_owned()));
         }
         let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
@@ -61,5 +51,48 @@ fn memory() -> io::Result<OwnedFd> {
         // Before Linux 6.3 every such file may be executed, and the flag is unknown.
         Err(Errno::INVAL) => Ok(memfd_create("plugin", flags)?),
         made => Ok(made?),
+    }
+}
+
+/// The hash of a file, for those who do not keep its bytes.
+pub(crate) fn hash_of(path: &Path) -> Result<String, ManifestError> {
+    let read = File::open(path).and_then(|mut file| read_hashed(&mut file, |_| Ok(())));
+    read.map_err(|error| ManifestError::new(path, format!("cannot be read: {error}")))
+}
+
+/// Reads a file to its end and hashes what it hands on.
+pub(crate) fn read_hashed(file: &mut File, mut with: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    // Piece by piece: a copy of the whole in between costs more than the hash.
+    let mut piece = vec![0; 128 << 10];
+    loop {
+        let length = match file.read(&mut piece) {
+            Ok(0) => return Ok(hex(&hash.finalize())),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        hash.update(&piece[..length]);
+        with(&piece[..length])?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_bytes_that_were_hashed_are_the_bytes_that_are_loaded() {
+        let place = tempfile::tempdir().unwrap();
+        let library = place.path().join("library.so");
+        fs::write(&library, b"what was hashed").unwrap();
+        let sha256 = hash_of(&library).unwrap();
+        let sealed = Sealed::verified(&library, &sha256).unwrap();
+        fs::write(&library, b"what came later").unwrap();
+        assert_eq!(fs::read(sealed.path()).unwrap(), b"what was hashed");
+        let other_way_in = fs::OpenOptions::new().write(true).open(sealed.path());
+        assert!(other_way_in.and_then(|mut file| file.write_all(b"else")).is_err(), "sealed bytes were written");
+        assert_eq!(Sealed::verified(&library, &sha256).err().map(|(code, _)| code), Some("hash-mismatch"));
     }
 }

@@ -92,6 +92,14 @@ pub(super) fn suppressed(page: &mut Page<'_>, report: &Report) {
     more(page, codes.len(), limit);
 }
 
+/// What the kernel could not do; silence where it could.
+pub(super) fn unconfined(page: &mut Page<'_>, report: &Report) {
+    if report.run.vantage.unconfined {
+        let said = "Plugins could read and write every file of this user: the kernel has no Landlock.";
+        page.text(0, &[Span::dim(said)]);
+    }
+}
+
 /// How many entries, and names of each.
 fn limits(page: &Page<'_>) -> (usize, usize) {
     if page.style.verbose { (usize::MAX, usize::MAX) } else { (ENTRIES, NAMES) }

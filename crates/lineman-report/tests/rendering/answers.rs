@@ -30,6 +30,7 @@ fn matches(findings: &[Finding]) -> Vec<ExplainedMatch<'_>> {
             finding,
             matched_text: "{\"message\": \"Bad credentials\",\u{1b}[1m \"status\": \"401\"}",
             matched_line: 7,
+            place: None,
         })
         .collect()
 }
@@ -41,6 +42,12 @@ fn an_explanation_begins_with_the_best_match() {
     insta::assert_snapshot!("explanation", explanation(&matches, &PLAIN));
     insta::assert_snapshot!("explanation-of-one", explanation(&matches[..1], &PLAIN));
     insta::assert_snapshot!("explanation-of-nothing", explanation(&[], &PLAIN));
+    let placed = [
+        ExplainedMatch { place: Some("module.net.acme_key.a[0], net/main.tf line 12"), matched_line: 3, ..matches[0] },
+        ExplainedMatch { matched_line: 9, ..matches[1] },
+        ExplainedMatch { matched_line: 9, ..matches[2] },
+    ];
+    insta::assert_snapshot!("explanation-of-several", explanation(&placed, &PLAIN));
     assert!(explanation(&matches, &Style { verbose: true, ..PLAIN }).contains("Host 8"));
 }
 

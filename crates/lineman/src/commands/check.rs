@@ -7,20 +7,22 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use lineman_config::{Configured, ProcessEnvironment};
-use lineman_engine::{ExitCode, FailOn as EngineFailOn, Limits, RunInfo, Selection, exit_code};
-use lineman_host::{Host, HostOptions, PluginSpec, refused_endpoints};
+use lineman_engine::{ExitCode, FailOn as EngineFailOn, Limits, RunInfo, Selection, exit_code, hosts_of};
+use lineman_host::{Confinement, Host, HostOptions, PluginSpec, refused_endpoints};
 use lineman_model::{Event, Report, Vantage};
 use lineman_report::Format;
 
 use crate::cli::{CheckArgs, Checks, Common, FailOn};
 use crate::executor::Workers;
-use crate::failure::{Done, Failure};
+use crate::failure::{self, Done, Failure};
 use crate::setup::Setup;
 use crate::terminal::{self, Progress};
 
 pub(crate) fn run(common: &Common, args: &CheckArgs) -> Done {
-    let setup = Setup::load(common)?;
+    let setup = Setup::load_to_run(common, args.trust)?;
     let selected = setup.select(&args.which)?;
+    setup.warnings().iter().for_each(|warning| failure::warn(warning));
+    setup.admit(common, &selected)?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Internal(error.to_string()))?;
     let report = runtime.block_on(check(&setup, &selected, args))?;
     // Whatever still waits on a blocking thread has nothing to say any more.
@@ -49,7 +51,9 @@ async fn check(setup: &Setup, selected: &[&Configured], args: &CheckArgs) -> Res
                 configured.integration = resolved.integration;
                 resolved.secrets
             });
-            let policy = refused_endpoints(&configured.integration).await;
+            let description = setup.plugins.get(&configured.integration.provider);
+            let usual = description.map(|it| hosts_of(it, &configured.integration)).unwrap_or_default();
+            let policy = refused_endpoints(&configured.integration, &usual, &setup.config.policy.endpoints).await;
             setup.subject(&configured, inputs, policy)
         }
     }))
@@ -65,6 +69,8 @@ async fn check(setup: &Setup, selected: &[&Configured], args: &CheckArgs) -> Res
                 max_parallel: description.max_parallel,
                 programs: description.programs.clone(),
                 environment: setup.granted(id),
+                paths: setup.readable(id, selected),
+                limits: setup.limits(id),
             });
         }
     }
@@ -105,6 +111,7 @@ fn info(setup: &Setup) -> RunInfo {
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             proxy: proxy(),
             seen_ip: None,
+            unconfined: Confinement::of_this_machine().landlock().is_none(),
         },
         lineman_version: env!("CARGO_PKG_VERSION").to_owned(),
         suppressions: setup.suppressions(),

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{IsTerminal, Read};
 use std::path::Path;
 
-use lineman_catalog::{Catalog, Explanation, Match, explain};
+use lineman_catalog::{Catalog, Explanation, Match, explain, explain_or_guess};
 use lineman_model::{Cause, Finding};
 use lineman_report::{ExplainedMatch, Style};
 
@@ -23,7 +23,14 @@ pub(crate) fn run(common: &Common, args: &ExplainArgs) -> Done {
     let style = terminal::style(common);
     match args.what.as_deref() {
         Some(word) if word != "-" && !Path::new(word).exists() => describe(word, &catalogs, args.format, &style),
-        what => recognise(&read(what)?, &catalogs, args.format, &style),
+        what => {
+            let all = everything_known(&catalogs);
+            let text = read(what)?;
+            // Who asks for one provider's words wants no guesses.
+            let matches = if args.provider.is_empty() { explain_or_guess(&all, &text) } else { explain(&all, &text) };
+            show(&matches, args.format, &style)?;
+            Ok(if matches.is_empty() { NOTHING } else { 0 })
+        }
     }
 }
 
@@ -76,12 +83,10 @@ fn read(what: Option<&str>) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn recognise(text: &str, catalogs: &[Catalog], format: HumanOrJson, style: &Style) -> Done {
-    // Known to everybody, so asked last: a plugin's own words for the same come first.
-    let all: Vec<&Catalog> = catalogs.iter().chain([Catalog::network()]).collect();
-    let matches = explain(&all, text);
-    show(&matches, format, style)?;
-    Ok(if matches.is_empty() { NOTHING } else { 0 })
+/// The catalogs of the plugins, and what belongs to nobody: a plugin's own words for the same come
+/// first.
+fn everything_known(catalogs: &[Catalog]) -> Vec<&Catalog> {
+    catalogs.iter().chain(Catalog::shared()).collect()
 }
 
 fn show(matches: &[Match<'_>], format: HumanOrJson, style: &Style) -> Result<(), Failure> {
@@ -89,14 +94,18 @@ fn show(matches: &[Match<'_>], format: HumanOrJson, style: &Style) -> Result<(),
         HumanOrJson::Json => json(&Explanation::new(matches))?,
         HumanOrJson::Human => {
             let findings: Vec<Finding> = matches.iter().map(Match::finding).collect();
+            let place = |found: &Match<'_>| found.origin.as_ref().map(ToString::to_string);
+            let places: Vec<Option<String>> = matches.iter().map(place).collect();
             let shown: Vec<ExplainedMatch<'_>> = matches
                 .iter()
                 .zip(&findings)
-                .map(|(found, finding)| ExplainedMatch {
+                .zip(&places)
+                .map(|((found, finding), place)| ExplainedMatch {
                     provider: found.provider,
                     finding,
                     matched_text: &found.text,
                     matched_line: found.line.unwrap_or(1),
+                    place: place.as_deref(),
                 })
                 .collect();
             lineman_report::explanation(&shown, style)
@@ -107,7 +116,9 @@ fn show(matches: &[Match<'_>], format: HumanOrJson, style: &Style) -> Result<(),
 
 /// Describes a cause or a finding code.
 fn describe(word: &str, catalogs: &[Catalog], format: HumanOrJson, style: &Style) -> Done {
-    let finding = catalogs.iter().filter(|catalog| word.starts_with(&format!("{}/", catalog.plugin())));
+    let catalogs = everything_known(catalogs);
+    let with_guesses = catalogs.iter().copied().chain([Catalog::general()]);
+    let finding = with_guesses.filter(|catalog| word.starts_with(&format!("{}/", catalog.plugin())));
     let finding = finding.filter_map(|catalog| catalog.describe(word)).next();
     let text = match (finding, Cause::ALL.iter().find(|cause| cause.as_str() == word)) {
         (Some(finding), _) => match format {

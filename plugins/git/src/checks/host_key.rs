@@ -57,14 +57,14 @@ fn judged(
                 format!("{address} shows a host key that is marked as revoked: {algorithm} {print}."),
             )
             .remedy("Do not connect: ask the server's administrator."),
-        // The approval needs an option that older clients do not know, or names another algorithm.
+        // The approval names a key of another algorithm, or a marked one.
         Judgement::Approved(by) => cx
             .finding(
                 "host-key-unverified",
                 Cause::Undetermined,
                 format!("`ssh` does not take the host key of {address}, though it is approved ({by})."),
             )
-            .remedy("Give the host's line in `known_hosts_file`; approval by fingerprint needs OpenSSH 8.5."),
+            .remedy("Give the host's line in `known_hosts_file`."),
     };
     let finding = finding.subject("host", &address).evidence(conversation.evidence(&address));
     match hosts::find(&remote.host).and_then(|host| Some((&host.title, host.fingerprints_url.as_ref()?))) {

@@ -10,12 +10,6 @@ use crate::hosts::{self, Host};
 use crate::known_hosts::{self, Entry, Trust};
 use crate::remote::Remote;
 
-/// Run by `ssh` as `KnownHostsCommand`, where only a fingerprint was approved: given the file of
-/// those, and fingerprint, host, algorithm and key of what the server shows, it answers with a
-/// line for known_hosts.
-pub(super) const APPROVE: &[u8] = b"while read -r approved || [ -n \"$approved\" ]; do\n\
-    [ \"$approved\" = \"$2\" ] && echo \"$3 $4 $5\"\ndone < \"$1\"\nexit 0\n";
-
 const FILE: &str = "known_hosts_file";
 /// Larger known_hosts files are not read.
 const LARGEST: u64 = 8 << 20;
@@ -102,9 +96,18 @@ impl Approvals {
         approved.chain(marked).collect()
     }
 
-    /// Approved without the key itself being known.
-    pub(super) fn fingerprints(&self) -> &[String] {
-        &self.fingerprints
+    /// Whether no key is known of those whose fingerprints the settings give.
+    pub(super) fn are_only_fingerprints(&self) -> bool {
+        let known = |approved: &Approved| self.pins(&approved.key.fingerprint(HashAlg::Sha256).to_string());
+        !self.fingerprints.is_empty() && !self.keys.iter().any(known)
+    }
+
+    /// Those of the lines that a server's keys make in a known_hosts file that are approved.
+    pub(super) fn approved_of(&self, shown: &str, name: &str) -> String {
+        // Under its alias the server is known without its port.
+        let entries = known_hosts::lookup(shown, name, 22);
+        let approved = entries.iter().filter(|entry| self.fingerprints.contains(&entry.fingerprint()));
+        approved.map(|entry| format!("{name} {}\n", entry.key.to_openssh().unwrap_or_default())).collect()
     }
 
     /// Whether the platform's own file knows a key. It counts for everyone but its `ssh` if not.

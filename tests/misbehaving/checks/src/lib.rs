@@ -61,9 +61,9 @@ enum Behaviour {
 #[serde(deny_unknown_fields)]
 struct Settings {
     behaviour: Behaviour,
-    /// Where a process that is left behind writes its id.
+    /// The last argument of a process that is left behind.
     #[serde(default)]
-    pid_file: Option<String>,
+    mark: Option<String>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -207,21 +207,19 @@ async fn tell(cx: &Cx<Misbehaving>) {
     );
 }
 
-/// Leaves a process behind, and waits until it has written its id.
+/// Leaves a process behind, which bears the mark when this is over.
 async fn leave(cx: &Cx<Misbehaving>, detached: bool) -> Outcome {
-    let pid_file = cx.settings().pid_file.clone().unwrap_or_default();
+    let mark = cx.settings().mark.clone().unwrap_or_default();
     let program = cx.program("sh")?;
     let mut command = Command::new(program.path());
-    command.args(["-c", "echo $$ >> \"$0\"; exec sleep 1000", &pid_file]);
+    // Two commands, so that the shell stays and its arguments with it.
+    command.args(["-c", "sleep 1000; :", &mark]);
     if detached {
         // SAFETY: nothing but a system call is made between fork and exec.
         unsafe { command.pre_exec(|| Ok(rustix::process::setsid().map(drop)?)) };
     }
     if let Err(error) = command.spawn() {
         return Err(cx.finding("no-daemon", Cause::Undetermined, error.to_string()).into());
-    }
-    while std::fs::read(&pid_file).unwrap_or_default().is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     Ok(())
 }

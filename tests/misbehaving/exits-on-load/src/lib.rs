@@ -1,14 +1,14 @@
 //! A library whose constructor ends the process with status 0: a host that loads it in its own
 //! process reports nothing and looks green.
 //!
-//! Before that it leaves a file beside itself, so that the tests see that it was loaded.
+//! Before that it tries to leave a file beside itself, where a worker must not let it.
 
 extern "C" fn leave() {
     // A worker is told which library to load by the argument after its own name for itself.
     if let Some(library) = std::env::args_os().nth(2) {
         let mut mark = library;
         mark.push(".loaded");
-        // Where this fails, the test that looks for the file does.
+        // The test looks for it.
         let _ = std::fs::write(mark, []);
     }
     std::process::exit(0);

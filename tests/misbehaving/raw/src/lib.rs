@@ -15,9 +15,11 @@ extern "C" fn describe() -> RVec<u8> {
         "{ this is no JSON".to_owned()
     } else {
         let version = if library.ends_with("other-description.so") { "2.0.0" } else { "1.0.0" };
-        let check = json!({ "id": "raw/act", "title": "It answers", "level": "config" });
+        // Under another name it is another plugin.
+        let id = if library.ends_with("raw-too.so") { "raw-too" } else { "raw" };
+        let check = json!({ "id": format!("{id}/act"), "title": "It answers", "level": "config" });
         json!({
-            "id": "raw",
+            "id": id,
             "version": version,
             "title": "Raw",
             "publisher": "Lineman's tests",

@@ -1,30 +1,15 @@
-//! Every catalog in this repository holds what the format promises.
-
-use std::path::Path;
+//! Catalogs hold to their own examples, and keep to their own provider.
 
 use lineman_catalog::{Catalog, Problem, Sample, explain};
 
-fn catalogs() -> Vec<Catalog> {
-    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
-    let mut catalogs: Vec<Catalog> = std::fs::read_dir(plugins)
-        .expect("the folder of the plugins")
-        .filter_map(|entry| {
-            let folder = entry.expect("an entry of the folder of the plugins").path();
-            let text = std::fs::read_to_string(folder.join("catalog.toml")).ok()?;
-            let plugin = folder.file_name()?.to_str()?;
-            Some(Catalog::parse(plugin, &text).unwrap_or_else(|error| panic!("{error}")))
-        })
-        .collect();
-    catalogs.sort_by(|a, b| a.plugin().cmp(b.plugin()));
-    assert!(catalogs.len() > 1, "the catalogs were not found");
-    catalogs
-}
+use crate::catalogs;
 
 #[test]
 fn catalogs_hold_to_their_examples() {
     let problems: Vec<String> = catalogs()
         .iter()
-        .chain([Catalog::network()])
+        .chain(Catalog::shared())
+        .chain([Catalog::general()])
         .flat_map(Catalog::verify)
         .map(|problem: Problem| problem.to_string())
         .collect();
@@ -34,7 +19,7 @@ fn catalogs_hold_to_their_examples() {
 #[test]
 fn what_one_provider_says_is_not_taken_for_another_s() {
     let catalogs = catalogs();
-    let all: Vec<&Catalog> = catalogs.iter().chain([Catalog::network()]).collect();
+    let all: Vec<&Catalog> = catalogs.iter().chain(Catalog::shared()).collect();
     let mut wrong = Vec::new();
     for catalog in &all {
         for rule in catalog.rules() {
