@@ -4,8 +4,7 @@
 //! can gain no privileges. Only that others of the same user may not look into its memory ends
 //! with the new program.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::os::unix::process::CommandExt;
@@ -13,6 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use lineman_model::clean_line;
+use object::elf;
 
 use crate::door::SCRIPT;
 use crate::worker::NotLoaded;
@@ -57,10 +57,20 @@ impl Kind {
             let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
             return Ok(Kind::Script { interpreter: clean_line(&String::from_utf8_lossy(line), 200) });
         }
-        let mut own = [0; 20];
-        File::open("/proc/self/exe")?.read_exact(&mut own)?;
-        // What an ELF file begins with, its class and byte order; and further on its machine.
-        let alike = |range: std::ops::Range<usize>| first[range.clone()] == own[range];
-        Ok(if alike(0..6) && alike(18..20) { Kind::Program } else { Kind::Neither })
+        let machine = first[18..20].try_into().map(u16::from_ne_bytes).unwrap_or_default();
+        let ours = first.starts_with(&elf::ELFMAG) && own_machine().is_none_or(|own| own.0 == machine);
+        Ok(if ours { Kind::Program } else { Kind::Neither })
+    }
+}
+
+/// The machine that this program was compiled for, as an ELF file says it; it may not read its own.
+fn own_machine() -> Option<elf::Machine> {
+    match std::env::consts::ARCH {
+        "x86_64" => Some(elf::EM_X86_64),
+        "aarch64" => Some(elf::EM_AARCH64),
+        "riscv64" => Some(elf::EM_RISCV),
+        "s390x" => Some(elf::EM_S390),
+        "powerpc64" => Some(elf::EM_PPC64),
+        _ => None,
     }
 }
