@@ -119,7 +119,8 @@ impl Manifest {
         let any = || self.target.get(ANY_TARGET).filter(|_| self.abi == Door::Exec1.as_str());
         self.target.get(TARGET).or_else(any).ok_or_else(|| {
             let has: Vec<&str> = self.target.keys().map(String::as_str).collect();
-            let problem = format!("has nothing for {TARGET}, only for {}", has.join(", "));
+            let what = if self.abi == Door::Exec1.as_str() { "program" } else { "library" };
+            let problem = format!("has no {what} for {TARGET}, only for {}", has.join(", "));
             ManifestError::new(&directory.join(MANIFEST), problem)
         })
     }
