@@ -18,6 +18,7 @@ mod confinement;
 mod conformance;
 mod containment;
 mod documents;
+mod doors;
 mod forges;
 mod install;
 mod isolation;

@@ -49,6 +49,9 @@ pub const COMPONENTS: &[Component] = &[
     apt("curl", &["curl"], &["curl", "--version"]),
     apt("openssl", &["openssl"], &["openssl", "version"]),
     apt("faketime", &["faketime"], &["faketime", "--version"]),
+    apt("cc", &["gcc", "libc6-dev"], &["cc", "--version"]),
+    // The interpreter that scripts name: they run without a `PATH`.
+    apt("python3", &["python3"], &["/usr/bin/python3", "-c", "import asyncio; asyncio.timeout"]),
     apt("python", &["python3", "python3-venv"], &["python3", "-c", "import venv, ensurepip"]),
     Component {
         name: "moto",

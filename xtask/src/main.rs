@@ -6,6 +6,7 @@ mod abi_plugin;
 mod bench;
 mod demo;
 mod deny;
+mod header;
 mod narration;
 mod release;
 mod requirements;
@@ -42,6 +43,8 @@ enum Chore {
     },
     /// Check bans, licences and sources of the dependencies, and advisories where they can be had
     Deny,
+    /// Write the C header of the C door from its definition in Rust
+    Header,
     /// Check what the compiler does not: arrows between crates, dependencies, names, lengths
     Tidy,
     /// Build the plugin of ABI 1.0 again, and compare it with the binary that is kept
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Install { prefix, profile } => lineman_tests::build_and_install(&prefix, &profile),
         Chore::Deny => deny::run(),
+        Chore::Header => header::write(),
         Chore::Tidy => tidy::run(),
         Chore::AbiPlugin => abi_plugin::run(),
         Chore::Bench => bench::run(),

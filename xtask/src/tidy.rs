@@ -27,6 +27,7 @@ const RULES: &[(&str, Rule)] = &[
     ("plugins are loaded from their header", sources::loaders),
     ("nothing names the machine that it was written on", sources::machine),
     ("the commands of the README exist", sources::readme),
+    ("the C header says what its source says", sources::header),
 ];
 
 /// Checks every rule.
@@ -94,6 +95,11 @@ mod tests {
         check("crates/lineman-net/src/utils.rs", "", "utils.rs");
         check("crates/lineman-net/src/x.rs", concat!("load_from", "_file(path)"), "x.rs:1");
         check("docs/x.md", &format!("see {}", lineman_tests::workspace().display()), "docs/x.md:1");
+        check(
+            "crates/lineman-abi/include/lineman_plugin.h",
+            "/* nothing */",
+            "write it again with `cargo xtask header`",
+        );
         check("README.md", "run `cargo xtask frobnicate`", "README.md:1: there is no `cargo xtask frobnicate`");
     }
 }

@@ -42,8 +42,8 @@ pub use config::{
     Config, Configured, Environment, Grants, Installed, Place, Plugins, Policy, ProcessEnvironment, SecretRef,
     SecretSource, Suppression, Vantage,
 };
-pub use deprecated::Deprecations;
 pub use connection::from_environment;
+pub use deprecated::Deprecations;
 pub use edit::{EditError, disable, enable};
 pub use error::{ConfigError, Mistake};
 pub use load::{enabled, load, plugins};

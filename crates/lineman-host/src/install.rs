@@ -118,7 +118,7 @@ impl Host {
         write(&staged.join(NOTE), note.as_bytes()).map_err(fault)?;
         write(&staged.join(MANIFEST), &bytes).map_err(fault)?;
 
-        let says = self.describe(&staged.join(&own)).await?;
+        let says = self.described(&staged.join(&own), manifest.door(package)?).await?;
         if hex(&Sha256::digest(says.get().as_bytes())) != manifest.description.sha256 {
             let problem = "does not describe itself as the description of its package says";
             return Err(ManifestError::untrusted(&package.join(&own), problem).into());

@@ -18,8 +18,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::confinement::Reach;
+use crate::door::{Door, NoDoor};
 use crate::host::{HostError, HostOptions};
-use crate::process::{Launch, LaunchError, Worker};
+use crate::process::{Code, Launch, LaunchError, Worker};
 use crate::programs;
 use crate::scratch::Scratch;
 use crate::spawner::Spawner;
@@ -80,9 +81,18 @@ impl From<LaunchError> for ProbeError {
             LaunchError::NotLoaded { code, message } if code == NO_NAMESPACE => ProbeError::Refused(message),
             LaunchError::NotLoaded { code, message } => ProbeError::NotLoaded { code, message },
             LaunchError::Died { ending, stderr } => ProbeError::Died { ending, stderr },
+            LaunchError::BadOutput { problem } => {
+                ProbeError::NotLoaded { code: "bad-output".to_owned(), message: format!("the plugin sent {problem}") }
+            }
             LaunchError::TimedOut => ProbeError::TimedOut,
             LaunchError::Spawn(error) => ProbeError::Refused(error.to_string()),
         }
+    }
+}
+
+impl From<NoDoor> for ProbeError {
+    fn from(error: NoDoor) -> ProbeError {
+        ProbeError::NotLoaded { code: error.code().to_owned(), message: error.to_string() }
     }
 }
 
@@ -105,8 +115,7 @@ impl Prober {
     pub async fn launch(&self, library: &Path, ground: Ground) -> Result<Probe, ProbeError> {
         let launch = Launch {
             executable: self.options.executable.clone(),
-            library: library.to_owned(),
-            sha256: String::new(),
+            code: Code { file: library.to_owned(), door: Door::of(library)?, sha256: String::new() },
             memory: self.options.worker_memory,
             environment: ground.environment,
             directory: self.directory()?,
@@ -203,14 +212,14 @@ impl Probe {
 
     /// How it ended, once it has: `was killed by signal 11 (SIGSEGV)`.
     pub async fn ending(&self) -> String {
-        self.worker.ended().await
+        self.worker.ended().await.how
     }
 
     /// Ends it as the host does: the plugin may shut down, for a moment. Says how it ended, and
     /// nothing if it had to be killed.
     pub async fn end(self, within: Duration) -> Option<String> {
         self.worker.send(&ToWorker::Shutdown {}).ok()?;
-        timeout(within, self.worker.ended()).await.ok()
+        timeout(within, self.worker.ended()).await.ok().map(|ending| ending.how)
     }
 
     /// What it wrote to stdout and stderr, the last of it, as it is.

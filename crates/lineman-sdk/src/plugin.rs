@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::cx::{Call, LONGEST_TEXT, Sink, shown};
+use crate::cx::{Call, LONGEST_TEXT, Sink};
 use crate::outcome::Why;
 use crate::session::Session;
 use crate::shim::lock;
@@ -148,11 +148,11 @@ impl<P: Provider> Plugin<P> {
             Ok(Ok(Ok(()) | Err(Stop(Why::AlreadyReported)))) => {}
             Ok(Ok(Err(Stop(Why::Finding(finding))))) => call.report(*finding, redactor),
             Ok(Ok(Err(Stop(Why::Skip { reason, why })))) => {
-                skip = Some(CheckSkip { reason, why: shown(&why, redactor, LONGEST_TEXT) });
+                skip = Some(CheckSkip { reason, why: redactor.shown(&why, LONGEST_TEXT) });
             }
             Ok(Err(panic)) => {
                 let message = format!("the check panicked: {}", panic_message(&*panic));
-                return Err(crashed(&shown(&message, redactor, LONGEST_TEXT)));
+                return Err(crashed(&redactor.shown(&message, LONGEST_TEXT)));
             }
             Err(_elapsed) => {}
         }

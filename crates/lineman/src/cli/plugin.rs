@@ -23,7 +23,7 @@ pub(crate) enum PluginCommand {
         #[arg(long, value_name = "FORMAT", default_value = "human")]
         format: HumanOrJson,
     },
-    /// Install a plugin for yourself: a library, a packed directory or a tarball of one
+    /// Install a plugin for yourself: a library or program, a packed directory or a tarball of one
     #[command(after_help = "\
 Examples:
   lineman plugin install acme-1.2.0.tar.gz --enable
@@ -80,14 +80,14 @@ Example:
         #[arg(long, value_name = "DIR")]
         sdk_path: Option<PathBuf>,
     },
-    /// Build a plugin and make what is shipped: library, description, manifest and documents
+    /// Build a plugin and make what is shipped: library or program, description, manifest and documents
     #[command(after_help = "\
 Examples:
   lineman plugin pack
   lineman plugin pack ~/src/lineman-plugin-acme --out acme-1.0.0.tar.gz
   lineman plugin pack target/release/libacme.so --licence MIT --out dist/acme")]
     Pack {
-        /// The directory of the plugin's crate, which is built, or a library that is built already
+        /// The directory of the plugin's crate, which is built, or a library, program or script
         #[arg(value_name = "CRATE|LIBRARY", default_value = ".")]
         what: PathBuf,
         /// A directory, or a tarball (`.tar.gz`, `.tgz`); `dist/ID` unless given

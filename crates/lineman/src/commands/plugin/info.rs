@@ -19,6 +19,8 @@ use crate::{terminal, trust};
 struct Info {
     schema: &'static str,
     plugin: PluginRef,
+    /// How it is entered, as its manifest says.
+    door: String,
     directory: String,
     /// What it was installed from.
     source: String,
@@ -79,6 +81,7 @@ impl Info {
         Ok(Info {
             schema: "lineman.plugin/1",
             plugin: installed.plugin_ref(),
+            door: installed.manifest.abi.clone(),
             directory: installed.directory.display().to_string(),
             source: installed.source(),
             signer: Signer::of(installed, trust.keys()),
@@ -93,7 +96,7 @@ impl Info {
 fn human(info: &Info, style: &Style) -> String {
     let it = &info.description;
     let mut text = wrap(&format!("{} ({} {})", it.title, it.id, it.version), 0, style);
-    text += &wrap(&format!("from {}, in {}", it.publisher, info.directory), 2, style);
+    text += &wrap(&format!("from {}, entered by {}, in {}", it.publisher, info.door, info.directory), 2, style);
     if let Some(signer) = &info.signer {
         text += &wrap(&signer.to_string(), 2, style);
     }
