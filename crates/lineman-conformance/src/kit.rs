@@ -202,7 +202,7 @@ impl<'a> Kit<'a> {
         Judged {
             id: said(description.map(|it| &it.id), manifest.map(|it| &it.id)),
             version: said(description.map(|it| &it.version), manifest.map(|it| &it.version)),
-            door: self.subject.door().to_owned(),
+            door: self.subject.door().to_string(),
             path: self.subject.path.display().to_string(),
         }
     }

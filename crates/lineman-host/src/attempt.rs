@@ -99,6 +99,11 @@ pub(crate) async fn attempt(
                 continue;
             }
             CallEvent::Result(mut outcome) => {
+                // Cut short and with nothing to say: that is no pass.
+                if let (Some(alone), true) = (cancelled, findings.is_empty()) {
+                    worker.forget(call.call);
+                    return Attempt::Hung { findings, alone };
+                }
                 outcome.for_each_text(&mut |text| *text = session.redactor.shown(text, LONGEST_TEXT));
                 CheckAnswer { findings, outcome }
             }
