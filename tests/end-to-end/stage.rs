@@ -7,8 +7,8 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use lineman_tests::{
-    Answer, AwsClient, Behind, Client, Fault, GitClient, Integration, Keys, Moto, Names, Namespace, Proxies,
-    Repositories, Resolver, Site, SshServers, Stubs, Table, Web, judge, require,
+    Answer, AwsClient, Behind, Client, ExecClient, Fault, GitClient, Integration, Keys, Moto, Names, Namespace,
+    Proxies, Repositories, Resolver, Site, SshServers, Stubs, Table, Web, judge, require,
 };
 
 /// How many rows run at once. They wait for servers more than they compute.
@@ -19,6 +19,7 @@ pub(crate) struct Stage {
     names: Names,
     networks: BTreeMap<&'static str, Namespace>,
     git: GitClient,
+    exec: ExecClient,
     aws: Option<AwsClient>,
     // Ended after the clients, in this order.
     _servers: Vec<Box<dyn std::any::Any + Sync>>,
@@ -141,9 +142,19 @@ impl Stage {
         Ok(stage.with(stubs).with(moto).with(web).with(ahead))
     }
 
+    pub(crate) fn exec(directory: &Path) -> Result<Stage> {
+        let mut stage = Stage::ssh(directory)?;
+        // The plugin's own placeholders stay what they are.
+        for own in ["{file:opts}", "{secret:password}"] {
+            stage.names.set(own.trim_matches(['{', '}']), own);
+        }
+        Ok(stage)
+    }
+
     fn new(directory: &Path, repositories: &Repositories) -> Result<Stage> {
         let git = GitClient::new(directory, &repositories.clone)?;
-        Ok(Stage { names: Names::default(), networks: BTreeMap::new(), git, aws: None, _servers: Vec::new() })
+        let exec = ExecClient::new(directory)?;
+        Ok(Stage { names: Names::default(), networks: BTreeMap::new(), git, exec, aws: None, _servers: Vec::new() })
     }
 
     fn with(mut self, server: impl Sync + 'static) -> Stage {
@@ -166,6 +177,7 @@ impl Stage {
     ) -> Result<Vec<String>> {
         let answer = match integration.provider.as_str() {
             "git" => self.git.ask(id, integration, self.network(integration)?)?,
+            "exec" => self.exec.ask(id, integration, self.network(integration)?)?,
             _ => self.aws.as_ref().context("no client")?.ask(integration)?,
         };
         let said = match (fault.map(|fault| &fault.client), &answer) {

@@ -43,6 +43,7 @@ pub const COMPONENTS: &[Component] = &[
     apt("squid", &["squid"], &["squid", "-v"]),
     apt("tinyproxy", &["tinyproxy"], &["tinyproxy", "-v"]),
     apt("unbound", &["unbound"], &["unbound", "-V"]),
+    apt("monitoring-plugins", &["monitoring-plugins-basic"], &["test", "-x", "/usr/lib/nagios/plugins/check_http"]),
     apt("ip", &["iproute2"], &["ip", "-V"]),
     apt("faketime", &["faketime"], &["faketime", "--version"]),
     apt("python", &["python3", "python3-venv"], &["python3", "-c", "import venv, ensurepip"]),
