@@ -5,6 +5,7 @@
 mod bench;
 mod demo;
 mod deny;
+mod fuzz;
 mod narration;
 mod release;
 mod requirements;
@@ -43,6 +44,8 @@ enum Chore {
     Deny,
     /// Check what the compiler does not: arrows between crates, dependencies, names, lengths
     Tidy,
+    /// Run the fuzz targets, two at a time, and tell what they found
+    Fuzz(fuzz::Arguments),
     /// Measure Lineman beside what people would use in its place, and print the ratios
     Bench,
 }
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Chore::Install { prefix, profile } => lineman_tests::build_and_install(&prefix, &profile),
         Chore::Deny => deny::run(),
         Chore::Tidy => tidy::run(),
+        Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Bench => bench::run(),
     };
     match done {

@@ -21,6 +21,8 @@ mod command;
 mod config;
 mod connection;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod include;
 mod integration;
 mod load;

@@ -13,6 +13,8 @@
 
 mod discover;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod host;
 mod manifest;
 mod package;

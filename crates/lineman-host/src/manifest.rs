@@ -86,14 +86,18 @@ impl Manifest {
     /// Reads the manifest of a plugin's directory.
     pub fn read(directory: &Path) -> Result<Manifest, ManifestError> {
         let path = directory.join(MANIFEST);
-        let text = read_limited(&path, MANIFEST_LIMIT)?;
-        let text = String::from_utf8(text).map_err(|_| ManifestError::new(&path, "is not UTF-8"))?;
+        Manifest::parse(&path, read_limited(&path, MANIFEST_LIMIT)?)
+    }
+
+    /// Reads the text of a manifest; `path` is where it stands, for what is said of it.
+    pub(crate) fn parse(path: &Path, text: Vec<u8>) -> Result<Manifest, ManifestError> {
+        let text = String::from_utf8(text).map_err(|_| ManifestError::new(path, "is not UTF-8"))?;
         let manifest: Manifest =
-            toml::from_str(&text).map_err(|error| ManifestError::new(&path, error.message().to_owned()))?;
+            toml::from_str(&text).map_err(|error| ManifestError::new(path, error.message().to_owned()))?;
         for file in manifest.target.values().chain([&manifest.description]) {
             // A name, never a way out of the directory.
             if file.file.is_empty() || file.file.starts_with('.') || file.file.contains(['/', '\\']) {
-                return Err(ManifestError::new(&path, format!("`{}` is not a file name", file.file)));
+                return Err(ManifestError::new(path, format!("`{}` is not a file name", file.file)));
             }
         }
         Ok(manifest)

@@ -53,8 +53,9 @@ impl End {
 
 /// Runs the program, where it proves this level, and judges it.
 pub(crate) async fn check(cx: Cx<Exec>, proves: Proves) -> Outcome {
-    if cx.settings().level != proves {
-        return Err(Stop::not_applicable("`level` says that the program proves another level"));
+    let level = cx.settings().level;
+    if level != proves {
+        return Err(Stop::not_applicable(format!("by its setting `level`, the program proves {}", level.as_str())));
     }
     let output = invocation::run(&cx).await?;
     let end = End::of(&output);

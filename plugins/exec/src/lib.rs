@@ -79,6 +79,18 @@ enum Proves {
     Operation,
 }
 
+impl Proves {
+    fn as_str(self) -> &'static str {
+        match self {
+            Proves::Reach => "reach",
+            Proves::Identity => "identity",
+            Proves::Access => "access",
+            Proves::Dependency => "dependency",
+            Proves::Operation => "operation",
+        }
+    }
+}
+
 /// The causes of a site's own checks.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -107,6 +119,8 @@ impl Provider for Exec {
         About::new("exec", "Monitoring plugins", env!("CARGO_PKG_VERSION"))
             .publisher("Lineman")
             .catalog(include_str!("../catalog.toml"))
+            // What programs read is theirs to say; `allow_paths` grants it.
+            .path("/")
             // Programs are heavier than calls.
             .max_parallel(32)
     }
