@@ -4,6 +4,7 @@
 //! the fuzzer comes as a crate. There is no sanitizer, because nothing that is fuzzed has unsafe
 //! code of its own; debug assertions and checks of overflow are on.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -35,6 +36,8 @@ const LIMITS: [&str; 2] = ["-timeout=20", "-rss_limit_mb=2048"];
 
 /// The most that the committed inputs of one target take, bytes.
 const CORPUS: u64 = 20 * 1024;
+/// The largest input that is committed, unless a person wrote it, bytes.
+const LARGEST_INPUT: u64 = 1024;
 
 /// What `cargo xtask fuzz` is told.
 #[derive(Debug, clap::Args)]
@@ -42,7 +45,7 @@ pub(crate) struct Arguments {
     /// How long each target runs
     #[arg(long, default_value_t = 60, value_name = "N")]
     seconds: u32,
-    /// Keep of what was found what covers something new: replaces the committed corpora
+    /// Add what was found to the committed inputs, where it leads to something new, and run nothing
     #[arg(long)]
     minimise: bool,
     /// These targets; all of them unless named
@@ -174,7 +177,8 @@ fn fuzz(programs: &Path, target: &str, seconds: u32) -> Result<String> {
     ))
 }
 
-/// Replaces the committed inputs of a target by the fewest that lead everywhere.
+/// Keeps of what was found what leads where nothing that is committed does, as far as there is room.
+/// Inputs that were written by hand have names, and stay; the fuzzer names its own by their hash.
 fn minimise(programs: &Path, target: &str) -> Result<String> {
     let [committed, found] = corpora(target)?;
     let fewest = target_dir().join("fuzz/fewest").join(target);
@@ -182,26 +186,35 @@ fn minimise(programs: &Path, target: &str) -> Result<String> {
         fs::remove_dir_all(&fewest)?;
     }
     fs::create_dir_all(&fewest)?;
+    let by_hand = |name: &str| name.len() != 40 || !name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    for (name, _) in inputs(&committed)?.iter().filter(|(name, _)| by_hand(name)) {
+        fs::copy(committed.join(name), fewest.join(name))?;
+    }
     let mut command = Command::new(programs.join(target));
     command.args(LIMITS).arg("-merge=1").arg(&fewest).arg(&committed).arg(&found);
     let output = command.output()?;
     ensure!(output.status.success(), "cannot be merged:\n{}", String::from_utf8_lossy(&output.stderr));
-    let mut inputs: Vec<(u64, PathBuf)> = Vec::new();
-    for entry in fs::read_dir(&fewest)? {
-        let entry = entry?;
-        inputs.push((entry.metadata()?.len(), entry.path()));
-    }
-    // The fuzzer finds large ones again by itself.
-    inputs.sort();
-    let mut room = CORPUS;
     fs::remove_dir_all(&committed)?;
     fs::create_dir_all(&committed)?;
+    // Large ones lead to many places at once, so that few will do; but each is to be readable.
+    let mut all = inputs(&fewest)?;
+    all.retain(|(name, size)| by_hand(name) || *size <= LARGEST_INPUT);
+    all.sort_by_key(|(name, size)| (!by_hand(name), Reverse(*size)));
+    let mut room = CORPUS;
     let mut kept = 0;
-    for (size, path) in &inputs {
+    for (name, size) in &all {
         let Some(left) = room.checked_sub(*size) else { break };
-        room = left;
-        kept += 1;
-        fs::copy(path, committed.join(path.file_name().unwrap_or_default()))?;
+        (room, kept) = (left, kept + 1);
+        fs::copy(fewest.join(name), committed.join(name))?;
     }
-    Ok(format!("{target}: kept {kept} of {} inputs, {} bytes", inputs.len(), CORPUS - room))
+    Ok(format!("{target}: kept {kept} of {} inputs, {} bytes", all.len(), CORPUS - room))
+}
+
+/// The inputs in a directory, with their sizes.
+fn inputs(directory: &Path) -> Result<Vec<(String, u64)>> {
+    let of = |entry: std::io::Result<fs::DirEntry>| -> Result<(String, u64)> {
+        let entry = entry?;
+        Ok((entry.file_name().to_string_lossy().into_owned(), entry.metadata()?.len()))
+    };
+    fs::read_dir(directory)?.map(of).collect()
 }

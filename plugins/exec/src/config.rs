@@ -61,7 +61,7 @@ fn program(cx: &Cx<Exec>) -> Option<Finding> {
 fn files(cx: &Cx<Exec>) {
     let is_good = |name: &str| {
         let chars = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        !name.is_empty() && name.len() <= 100 && name.chars().all(chars) && name.trim_matches('.') != ""
+        name.len() <= 100 && name.chars().all(chars) && !name.trim_matches('.').is_empty()
     };
     for name in cx.settings().files.keys().filter(|name| !is_good(name)) {
         let message = format!("`{name}` cannot be the name of a file.");
