@@ -107,8 +107,7 @@ fn show(matches: &[Match<'_>], format: HumanOrJson, style: &Style) -> Result<(),
 
 /// Describes a cause or a finding code.
 fn describe(word: &str, catalogs: &[Catalog], format: HumanOrJson, style: &Style) -> Done {
-    let catalogs = || catalogs.iter().chain([Catalog::network()]);
-    let finding = catalogs().filter(|catalog| word.starts_with(&format!("{}/", catalog.plugin())));
+    let finding = catalogs.iter().filter(|catalog| word.starts_with(&format!("{}/", catalog.plugin())));
     let finding = finding.filter_map(|catalog| catalog.describe(word)).next();
     let text = match (finding, Cause::ALL.iter().find(|cause| cause.as_str() == word)) {
         (Some(finding), _) => match format {
@@ -116,7 +115,8 @@ fn describe(word: &str, catalogs: &[Catalog], format: HumanOrJson, style: &Style
             HumanOrJson::Human => lineman_report::finding_human(&finding, style),
         },
         (None, Some(cause)) => {
-            let codes: Vec<String> = catalogs()
+            let codes: Vec<String> = catalogs
+                .iter()
                 .flat_map(|catalog| {
                     let of_cause = catalog.rules().iter().filter(|rule| rule.cause == *cause);
                     of_cause.map(|rule| format!("{}/{}", catalog.plugin(), rule.code))
