@@ -409,6 +409,27 @@ fn proxies() -> Result<Scene> {
     Ok(scene)
 }
 
+/// A program that gets its secret in every way there is, and tells it.
+fn monitoring_plugin() -> Result<Scene> {
+    let mut scene = Scene::new("exec", &[])?;
+    scene.variable("PASSWORD", "monitorCanary/3+eD4rF5tG=6yH7u");
+    scene.configuration = r#"
+version = 1
+plugins.enable = ["exec"]
+[integration.tells]
+provider = "exec"
+settings.program = "/bin/sh"
+settings.args = ["{file:script}", "{file:options}"]
+settings.stdin = "{secret:password}"
+secrets.password = { env = "PASSWORD" }
+[integration.tells.settings.files]
+script = 'cat "$1"; base64 -w0 "$1"; cat >&2; sleep 0.3; exit 2'
+options = "password={secret:password}\n"
+"#
+    .to_owned();
+    Ok(scene)
+}
+
 fn nowhere(scene: Result<Scene>) -> Result<()> {
     let scene = scene?;
     let seen = scene.run(false)?;
@@ -459,12 +480,17 @@ fn what_a_proxy_echoes_is_not_shown() -> Result<()> {
     nowhere(proxies())
 }
 
+#[test]
+fn what_a_monitoring_plugin_tells_is_not_shown() -> Result<()> {
+    nowhere(monitoring_plugin())
+}
+
 /// The same scenes, with redaction switched off, as a debug build can be told.
 #[test]
 #[cfg(debug_assertions)]
 fn with_redaction_switched_off_the_canaries_are_seen() -> Result<()> {
     // Of what a proxy says nothing is shown in any case.
-    let mut scenes = vec![told()?, aws()?, git_over_http()?];
+    let mut scenes = vec![told()?, aws()?, git_over_http()?, monitoring_plugin()?];
     if require("canary-doors-unredacted", &["cc", "python3"]) {
         scenes.push(told_in_other_languages()?);
     }

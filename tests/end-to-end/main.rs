@@ -63,10 +63,12 @@ tables! {
     git_over_https: "rows/git-https.toml", crate::Stage::https, &["git", "nginx", "fcgiwrap"];
     proxies: "rows/proxies.toml", crate::Stage::proxies, &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "moto"];
     names_and_routes: "rows/names-and-routes.toml", crate::Stage::networks,
-        &["git", "nginx", "fcgiwrap", "unbound", "ip", "namespaces"];
+        &["git", "nginx", "fcgiwrap", "unbound", "ip", "namespaces", "monitoring-plugins"];
     http: "rows/http.toml", crate::Stage::apis,
         &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "curl", "apache", "haproxy", "node", "oidc-provider"];
     github: "rows/github.toml", crate::Stage::github, &["curl", "openssl", "tinyproxy", "squid"];
     gitlab: "rows/gitlab.toml", crate::Stage::gitlab, &["curl", "tinyproxy", "squid"];
+    monitoring_plugins: "rows/exec.toml", crate::Stage::exec,
+        &["git", "ssh", "sshd", "gitolite", "nginx", "fcgiwrap", "monitoring-plugins"];
     aws: "rows/aws.toml", crate::Stage::aws, &["git", "nginx", "fcgiwrap", "moto", "faketime"];
 }

@@ -45,6 +45,7 @@ pub const COMPONENTS: &[Component] = &[
     apt("squid", &["squid"], &["squid", "-v"]),
     apt("tinyproxy", &["tinyproxy"], &["tinyproxy", "-v"]),
     apt("unbound", &["unbound"], &["unbound", "-V"]),
+    apt("monitoring-plugins", &["monitoring-plugins-basic"], &["test", "-x", "/usr/lib/nagios/plugins/check_http"]),
     apt("ip", &["iproute2"], &["ip", "-V"]),
     apt("curl", &["curl"], &["curl", "--version"]),
     apt("openssl", &["openssl"], &["openssl", "version"]),

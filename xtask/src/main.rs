@@ -7,6 +7,7 @@ mod bench;
 mod demo;
 mod deny;
 mod header;
+mod fuzz;
 mod narration;
 mod release;
 mod requirements;
@@ -49,6 +50,8 @@ enum Chore {
     Tidy,
     /// Build the plugin of ABI 1.0 again, and compare it with the binary that is kept
     AbiPlugin,
+    /// Run the fuzz targets, two at a time, and tell what they found
+    Fuzz(fuzz::Arguments),
     /// Measure Lineman beside what people would use in its place, and print the ratios
     Bench,
 }
@@ -62,6 +65,7 @@ fn main() -> ExitCode {
         Chore::Header => header::write(),
         Chore::Tidy => tidy::run(),
         Chore::AbiPlugin => abi_plugin::run(),
+        Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Bench => bench::run(),
     };
     match done {

@@ -85,6 +85,8 @@ mod tests {
         );
         check("crates/lineman-abi/Cargo.toml", "[package]\nname = \"lineman-abi\"", "lineman-abi does not take");
         check("Cargo.toml", "[workspace.dependencies]\nserde = \"1\"", "serde does not say why");
+        let other = manifest("lineman-fuzz", "") + "[workspace.dependencies]\nserde = \"1\"";
+        check("fuzz/Cargo.toml", &other, "serde does not say why");
         check("Cargo.toml", "[workspace.dependencies]\n# Not needed.\nnobody = \"1\"", "nobody is not used");
         check("plugins/git/src/lib.rs", "//! A plugin.", "lineman-plugin-git does not forbid");
         check("crates/lineman-net/src/lib.rs", "use std::io;", "crates/lineman-net/src/lib.rs");

@@ -23,6 +23,8 @@ mod connection;
 mod deprecated;
 mod edit;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod include;
 mod integration;
 mod load;

@@ -17,6 +17,8 @@ mod confinement;
 mod discover;
 mod door;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod guard;
 mod host;
 mod install;

@@ -93,20 +93,25 @@ impl Manifest {
     pub(crate) fn read_with_bytes(directory: &Path) -> Result<(Manifest, Vec<u8>), ManifestError> {
         let path = directory.join(MANIFEST);
         let bytes = read_limited(&path, MANIFEST_LIMIT)?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| ManifestError::new(&path, "is not UTF-8"))?;
+        Ok((Manifest::parse(&path, &bytes)?, bytes))
+    }
+
+    /// Reads the text of a manifest; `path` is where it stands, for what is said of it.
+    pub(crate) fn parse(path: &Path, text: &[u8]) -> Result<Manifest, ManifestError> {
+        let text = std::str::from_utf8(text).map_err(|_| ManifestError::new(path, "is not UTF-8"))?;
         let manifest: Manifest =
-            toml::from_str(text).map_err(|error| ManifestError::new(&path, error.message().to_owned()))?;
+            toml::from_str(text).map_err(|error| ManifestError::new(path, error.message().to_owned()))?;
         if !is_id(&manifest.id) {
             let problem = format!("`{}` is not an id: lower-case letters, digits and hyphens", manifest.id);
-            return Err(ManifestError::new(&path, problem));
+            return Err(ManifestError::new(path, problem));
         }
         for file in manifest.target.values().chain([&manifest.description]) {
             // A name, never a way out of the directory.
             if file.file.is_empty() || file.file.starts_with('.') || file.file.contains(['/', '\\']) {
-                return Err(ManifestError::new(&path, format!("`{}` is not a file name", file.file)));
+                return Err(ManifestError::new(path, format!("`{}` is not a file name", file.file)));
             }
         }
-        Ok((manifest, bytes))
+        Ok(manifest)
     }
 
     /// The door by which the plugin is entered.

@@ -1,5 +1,5 @@
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -290,6 +290,13 @@ impl<P: Provider> Cx<P> {
         }
     }
 
+    /// A program that the user chose: the path is that of a setting with the format `path`, which
+    /// the configuration makes absolute and the worker may open. That it is there shows when it is
+    /// run.
+    pub fn program_at(&self, path: impl Into<PathBuf>) -> Program {
+        Program::new(path, self.directory(), Arc::clone(&self.call))
+    }
+
     /// Walks the network path to an address, with each phase timed. This is all that most
     /// `reach` checks do.
     ///
@@ -353,6 +360,14 @@ impl<P: Provider> Cx<P> {
         // Scrubbed first: a rule may quote a part of what it matched.
         let text = self.session.redactor.scrub(text);
         recognise(&self.session.catalog, &Response { body: &text, operation, ..Response::default() })
+    }
+
+    /// What every program says when the way to its server is broken: for the output of programs
+    /// whose words no catalog of a plugin can know.
+    pub fn recognise_network(&self, text: &str) -> Option<Finding> {
+        let text = self.session.redactor.scrub(text);
+        let seen = Response { body: &text, ..Response::default() };
+        Catalog::shared().into_iter().find_map(|catalog| recognise(catalog, &seen))
     }
 
     /// The plugin's catalog.
