@@ -205,6 +205,9 @@ fn an_error_is_explained_however_it_comes() -> Result<()> {
     // Without a configuration all installed plugins are asked.
     fs::remove_file(bench.path().join("lineman.toml"))?;
     fs::write(bench.path().join("nothing.txt"), "all is well\n")?;
+    fs::write(bench.path().join("unknown.txt"), "answer:\nHTTP/1.1 403 Forbidden\n\nno\n")?;
+    let placed = "Error: Unsupported argument\n\n  on main.tf line 3, in resource \"acme_key\" \"k\":\n";
+    fs::write(bench.path().join("placed.txt"), placed)?;
     fs::write(bench.path().join("network.txt"), "curl: (6) Could not resolve host: git.example.com\n")?;
     table(
         &bench,
@@ -213,6 +216,10 @@ fn an_error_is_explained_however_it_comes() -> Result<()> {
             ("explain error.txt --provider aws", 0, &["credential.expired"]),
             ("explain error.txt --provider misbehaving", 3, &[]),
             ("explain network.txt", 0, &["network.dns"]),
+            ("explain unknown.txt", 0, &["permission.insufficient (possible)", "line 2: HTTP/1.1 403"]),
+            ("explain placed.txt", 0, &["config.invalid", "at      acme_key.k, main.tf line 3"]),
+            ("explain terraform/state-locked", 0, &["resource.conflict"]),
+            ("explain general/status-403", 0, &["permission.insufficient"]),
             ("explain nothing.txt", 3, &[]),
             ("explain credential.expired", 0, &["credential.expired", "Known failures with it: aws/"]),
             ("explain no-such-thing", 2, &["`no-such-thing` is no file, no cause and no code"]),

@@ -1,8 +1,8 @@
 //! What was not accepted is not loaded.
 //!
-//! The plugin of these tests ends its process when it is loaded, and leaves a mark before: a run
-//! that loads it is seen to have done so. Then something is tampered with, and the run must stop
-//! with the plugin's name and a remedy, and without the mark.
+//! The plugin of these tests ends its process when it is loaded, so that a run that loads it says
+//! so. Then something is tampered with, and the run must stop with the plugin's name and a remedy,
+//! and without having made the directory that every worker is given.
 
 use std::fs::{self, Permissions};
 use std::io::Cursor;
@@ -23,7 +23,8 @@ struct Place {
 }
 
 impl Place {
-    /// With a plugin that leaves a mark, is signed by a trusted key, and was accepted.
+    /// With a plugin that ends its process when it is loaded, perhaps is signed by a trusted key,
+    /// and was accepted.
     fn new(signed: bool) -> Result<Place> {
         let place = Place { bench: Bench::with(&["raw"])?, keys: KeyPair::generate_unencrypted_keypair()? };
         swap(&place.plugin(), &fs::read(library_of("exits-on-load"))?)?;
@@ -37,8 +38,7 @@ impl Place {
         fs::write(place.config(), text)?;
         let locked = place.run(&["plugin", "lock"])?;
         ensure!(locked.exit == 0, "{locked:?}");
-        let loaded = place.run(&["check"])?;
-        ensure!(loaded.exit == 4 && place.was_loaded()?, "as it was accepted, it is not loaded: {loaded:?}");
+        place.loads(&["check"])?;
         Ok(place)
     }
 
@@ -70,22 +70,35 @@ impl Place {
         Outcome::of(command.args(words))
     }
 
-    /// Whether the plugin was loaded since this was last asked.
-    fn was_loaded(&self) -> Result<bool> {
-        let mut mark = library_file(&self.plugin())?.into_os_string();
-        mark.push(".loaded");
-        Ok(fs::remove_file(mark).is_ok())
+    /// A run loads the plugin; gives what it says on standard error.
+    fn loads(&self, words: &[&str]) -> Result<String> {
+        let outcome = self.fresh(words)?;
+        let loaded = outcome.exit == 4 && outcome.stdout.contains("while it loaded the plugin");
+        ensure!(loaded && self.has_started(), "it was not loaded: {outcome:?}");
+        Ok(outcome.stderr)
+    }
+
+    /// Runs a command so that it can be seen whether it starts a worker.
+    fn fresh(&self, words: &[&str]) -> Result<Outcome> {
+        fs::remove_dir_all(self.bench.temporary())?;
+        fs::create_dir(self.bench.temporary())?;
+        self.run(words)
+    }
+
+    /// Whether anything was started: for what is, a directory is made first.
+    fn has_started(&self) -> bool {
+        fs::read_dir(self.bench.temporary()).is_ok_and(|mut entries| entries.next().is_some())
     }
 
     /// A run stops before anything starts, and says so.
     fn refuses(&self, words: &[&str], says: &[&str]) -> Result<()> {
-        let outcome = self.run(words)?;
+        let outcome = self.fresh(words)?;
         let said = outcome.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
         ensure!(outcome.exit == 2 && outcome.stdout.is_empty(), "{says:?} was expected: {outcome:?}");
         for words in says {
             ensure!(said.contains(words), "`{words}` is not said: {said}");
         }
-        ensure!(!self.was_loaded()?, "it was loaded all the same: {said}");
+        ensure!(!self.has_started(), "a worker was started all the same: {said}");
         Ok(())
     }
 }
@@ -244,8 +257,7 @@ fn one_flipped_bit_anywhere_stops_the_run() -> Result<()> {
         }
         fs::write(&file, whole)?;
     }
-    ensure!(place.run(&["check"])?.exit == 4 && place.was_loaded()?, "mended, it is not loaded");
-    Ok(())
+    place.loads(&["check"]).map(drop)
 }
 
 #[test]
@@ -259,9 +271,6 @@ fn what_is_swapped_after_it_was_hashed_is_not_loaded() -> Result<()> {
     assert_eq!(fs::read(&library)?, fs::read(library_of("exits-on-load"))?, "nothing was swapped");
     assert_eq!(fate(integration(&report, "one")?)?, "error plugin.untrusted lineman/plugin-untrusted");
     assert_eq!(outcome.exit, 4);
-    let mut mark = library.into_os_string();
-    mark.push(".loaded");
-    ensure!(!Path::new(&mark).exists(), "it was loaded");
     Ok(())
 }
 
@@ -275,13 +284,12 @@ fn the_first_run_writes_the_lock_file_and_says_so_once() -> Result<()> {
     for command in [&["list"][..], &["plan"], &["plugin", "list"], &["explain", "credential.expired"]] {
         ensure!(place.run(command)?.exit == 0 && !place.lock().exists(), "{command:?} has written");
     }
-    let first = place.run(&["check"])?;
-    ensure!(first.stderr.starts_with("lineman: wrote lineman.lock, which holds the hashes of raw;"), "{first:?}");
-    assert_eq!((first.stderr.lines().count(), fs::read_to_string(place.lock())?), (1, accepted));
-    ensure!(place.was_loaded()?, "the first run did not load it");
+    let said = place.loads(&["check"])?;
+    ensure!(said.starts_with("lineman: wrote lineman.lock, which holds the hashes of raw;"), "{said}");
+    assert_eq!((said.lines().count(), fs::read_to_string(place.lock())?), (1, accepted));
     for words in [&["check"][..], &["check", "--locked"]] {
-        let next = place.run(words)?;
-        ensure!(next.stderr.is_empty() && place.was_loaded()?, "{next:?}");
+        let said = place.loads(words)?;
+        ensure!(said.is_empty(), "{said}");
     }
     // A library that is not what its manifest says is not what anybody meant to accept.
     fs::remove_file(place.lock())?;
@@ -298,7 +306,7 @@ fn a_lock_file_that_cannot_be_written_is_told_and_stops_no_run() -> Result<()> {
     command.env("LINEMAN_PLUGIN_PATH", place.bench.path().join("plugins")).stdin(fs::File::open(place.config())?);
     // Beside that no file can be made, by nobody.
     let outcome = Outcome::of(command.args(["check", "--config", "/proc/self/fd/0"]))?;
-    ensure!(outcome.exit == 4 && place.was_loaded()?, "{outcome:?}");
+    ensure!(outcome.exit == 4 && outcome.stdout.contains("while it loaded the plugin"), "{outcome:?}");
     ensure!(outcome.stderr.contains("/proc/self/fd/0.lock cannot be written"), "{outcome:?}");
     Ok(())
 }

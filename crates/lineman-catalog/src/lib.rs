@@ -8,6 +8,9 @@
 //! tables from the descriptions of the plugins to explain what people paste and what platforms
 //! log. A failure is described once.
 //!
+//! Words that belong to no provider have catalogs here: [`Catalog::shared`] for provisioning tools,
+//! the network and the host, and [`Catalog::general`] for what is read when nobody knows the words.
+//!
 //! This crate is the format of the rules and the matcher. It must never know a provider: what
 //! holds for one provider only is a rule in that provider's catalog.
 //!
@@ -29,6 +32,8 @@
 //! docs = [{ title = "Errors", url = "https://docs.example.com/errors" }]
 //! capture = ['(?<key>AK[0-9]{4})']            # looked for to fill the message; never a condition
 //! priority = 0                                # added to the weight
+//! deprecated = false                          # whether the code is on its way out
+//! replaced_by = "key-rejected"                # and which one of this catalog takes its place
 //! example = ["acme: UnknownKey: AK1234", { status = 403, body = '{"code":"UnknownKey"}' }]
 //! near_miss = ["acme: UnknownKeyring: none"]
 //! [rule.match]                                # all that are given must hold

@@ -171,14 +171,14 @@ mod tests {
         let path = place.path().join("lineman.toml");
         fs::write(&path, text).unwrap();
         let (sign, id) = what.split_at(1);
-        let (act, undo): (fn(&Path, &[String]) -> _, fn(&Path, &[String]) -> _) =
-            if sign == "+" { (enable, disable) } else { (disable, enable) };
         let ids = [id.to_owned()];
-        assert_eq!(act(&path, &ids).unwrap(), ids, "{text}");
+        let change = |on: bool| if on { enable(&path, &ids) } else { disable(&path, &ids) };
+        let (act, undo) = (|| change(sign == "+"), || change(sign == "-"));
+        assert_eq!(act().unwrap(), ids, "{text}");
         assert_eq!(fs::read_to_string(&path).unwrap(), expect, "{what} in\n{text}");
         assert_eq!(plugins(&path).unwrap().enable.iter().any(|known| known == id), sign == "+");
-        assert!(act(&path, &ids).unwrap().is_empty(), "a second time it changes nothing");
-        assert_eq!(undo(&path, &ids).unwrap(), ids);
+        assert!(act().unwrap().is_empty(), "a second time it changes nothing");
+        assert_eq!(undo().unwrap(), ids);
     }
 
     #[test]

@@ -64,13 +64,23 @@ pub fn plugins(path: &Path) -> Result<Plugins, ConfigError> {
 pub fn load(path: &Path, installed: &dyn Installed, env: &dyn Environment) -> Result<Config, ConfigError> {
     let mistakes = Mistakes::default();
     let sources = include::open(path, &mistakes);
+    read(&sources, mistakes, installed, env)
+}
+
+/// Reads sources that are open, with the mistakes that were made until then.
+pub(crate) fn read(
+    sources: &[Source],
+    mistakes: Mistakes,
+    installed: &dyn Installed,
+    env: &dyn Environment,
+) -> Result<Config, ConfigError> {
     let all_were_read = mistakes.is_empty();
     let documents: Vec<Document<'_>> = sources.iter().filter_map(Source::document).collect();
     let roots: Vec<Node<'_>> = documents.iter().map(|document| document.root(&mistakes)).collect();
-    let config = Reader { installed, env }.read(&roots, &sources, all_were_read);
+    let config = Reader { installed, env }.read(&roots, sources, all_were_read);
     drop(roots);
     drop(documents);
-    mistakes.verdict(&sources, config)
+    mistakes.verdict(sources, config)
 }
 
 /// What is known of the providers that integrations may name.

@@ -255,8 +255,10 @@ fn secrets(plugin: &Description) -> Value {
         .flatten()
         .map(|(name, about)| {
             let mut reference = json!({ "$ref": "#/$defs/reference" });
-            if let Some(about) = about.get("description") {
-                reference["description"] = about.clone();
+            for word in ["description", "deprecated", "replaced_by"] {
+                if let Some(said) = about.get(word) {
+                    reference[word] = said.clone();
+                }
             }
             (name.clone(), reference)
         })

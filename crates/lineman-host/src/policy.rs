@@ -1,10 +1,10 @@
 //! Which endpoints stored secrets may be sent to (promise 7): asked before a plugin gets them.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv6Addr, ToSocketAddrs};
 use std::time::Duration;
 
-use lineman_model::{Cause, EndpointPolicy, Finding, Integration, Refused, is_host_name};
+use lineman_model::{Cause, EndpointPolicy, Finding, Integration, Refused, is_guarded, is_host_name};
 use serde_json::Value;
 use url::{Host, Url};
 
@@ -59,7 +59,7 @@ async fn objection(
     let looked_up = !endpoint.usual || policy.asks_for_addresses() || host.parse::<IpAddr>().is_ok();
     let addresses = if looked_up { addresses(host).await } else { Vec::new() };
     if !integration.connection.allow_link_local
-        && let Some(address) = addresses.iter().find(|address| is_link_local(address))
+        && let Some(address) = addresses.iter().find(|address| is_guarded(**address))
     {
         return Some((
             format!("The endpoint {host} leads to {address}, where no credential may be sent."),
@@ -164,20 +164,6 @@ async fn addresses(host: &str) -> Vec<IpAddr> {
     tokio::time::timeout(LOOKUP, lookup).await.ok().and_then(Result::ok).unwrap_or_default()
 }
 
-fn is_link_local(address: &IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => is_link_local_v4(*v4),
-        IpAddr::V6(v6) => {
-            let metadata = *v6 == Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-            metadata || v6.is_unicast_link_local() || v6.to_ipv4_mapped().is_some_and(is_link_local_v4)
-        }
-    }
-}
-
-fn is_link_local_v4(address: Ipv4Addr) -> bool {
-    address.is_link_local() || address == Ipv4Addr::new(100, 100, 100, 200)
-}
-
 #[cfg(test)]
 mod tests {
     use lineman_model::{Proxy, Secret};
@@ -202,6 +188,8 @@ mod tests {
         check("http://[fe80::1]/", true).await;
         check("http://[::ffff:169.254.169.254]:80/", true).await;
         check("http://[fd00:ec2::254]", true).await;
+        check("http://168.63.129.16", true).await;
+        check("http://[64:ff9b::a9fe:a9fe]", true).await;
         check("http://127.0.0.1:5000", false).await;
         check("http://10.0.0.1/", false).await;
     }

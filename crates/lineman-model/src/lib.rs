@@ -37,7 +37,7 @@ pub use finding::{
 };
 pub use integration::{CaBundle, Connection, Integration, Proxy, Requirement};
 pub use level::Level;
-pub use policy::{EndpointPattern, EndpointPolicy, NoPattern, Refused, WORKER_MEMORY, is_host_name};
+pub use policy::{EndpointPattern, EndpointPolicy, NoPattern, Refused, WORKER_MEMORY, is_guarded, is_host_name};
 pub use redact::{Redactor, UNREDACTED};
 pub use report::{
     Attempt, CauseGroup, CheckReport, Expiry, IntegrationReport, NotProved, Phase, PluginRef, REPORT_SCHEMA, Report,

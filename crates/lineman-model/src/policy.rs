@@ -1,7 +1,7 @@
 //! Which endpoints stored secrets may be sent to, as the configuration says it.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -122,6 +122,34 @@ pub fn is_host_name(text: &str) -> bool {
     let is_label =
         |label: &str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
     text.len() <= 253 && text.strip_suffix('.').unwrap_or(text).split('.').all(is_label)
+}
+
+/// Whether an address is link-local or a known metadata service of a cloud, in whatever form it is
+/// written: those hand out credentials to whoever asks.
+pub fn is_guarded(address: IpAddr) -> bool {
+    /// Metadata services outside the link-local ranges.
+    const METADATA_V4: &[Ipv4Addr] =
+        &[Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
+    const METADATA_V6: &[Ipv6Addr] = &[
+        Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
+        Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
+        Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
+    ];
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local() || METADATA_V4.contains(&v4),
+        IpAddr::V6(v6) => {
+            let embedded = match v6.segments() {
+                // NAT64 and 6to4 carry an IPv4 address inside.
+                [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
+                    Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)))
+                }
+                _ => v6.to_ipv4(),
+            };
+            v6.is_unicast_link_local()
+                || METADATA_V6.contains(&v6)
+                || embedded.is_some_and(|v4| is_guarded(IpAddr::V4(v4)))
+        }
+    }
 }
 
 #[cfg(test)]

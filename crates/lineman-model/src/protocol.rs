@@ -29,6 +29,12 @@ pub const NO_CATALOG: &str = "LINEMAN_TEST_NO_CATALOG";
 /// The largest frame, in bytes, either way.
 pub const MAX_FRAME: usize = 8 * 1024 * 1024;
 
+/// The largest body of one event or of one call to the host, in bytes.
+pub const MAX_EVENT: usize = 1024 * 1024;
+
+/// The most findings that one call may have.
+pub const MAX_FINDINGS: usize = 100;
+
 /// Names of operations.
 pub mod op {
     /// Runs one check; the request is a [`CheckRequest`](super::CheckRequest).
@@ -200,6 +206,15 @@ pub enum ToWorker {
         /// Its request.
         request: Box<RawValue>,
     },
+    /// Passes bytes to the plugin that need be no request at all. Only who probes a plugin does so.
+    SubmitBytes {
+        /// As in `Submit`.
+        call: u64,
+        /// Operation name.
+        op: String,
+        /// Handed over as they are.
+        request: Vec<u8>,
+    },
     /// Passes on that nobody waits for the call any more.
     Cancel {
         /// The call.
@@ -207,6 +222,10 @@ pub enum ToWorker {
     },
     /// Ends the worker when the plugin has shut down.
     Shutdown {},
+    /// Shuts the plugin down and keeps the worker, to see what the plugin has left.
+    ShutdownAndStay {},
+    /// Asks for [`FromWorker::Measured`].
+    Measure {},
 }
 
 /// Worker to host.
@@ -247,6 +266,21 @@ pub enum FromWorker {
         call: u64,
         /// What was wrong with it.
         problem: String,
+    },
+    /// An event for a call that has ended or never was. It was dropped; the first few are told,
+    /// because who probes a plugin wants to know.
+    Stray {
+        /// The call that it was for.
+        call: u64,
+        /// One of [`event`].
+        kind: u32,
+    },
+    /// The plugin has shut down, and the worker stays.
+    ShutDown {},
+    /// What the worker sees of itself.
+    Measured {
+        /// Open descriptors.
+        descriptors: u64,
     },
     /// A call from the plugin to the host.
     HostCall {

@@ -7,7 +7,7 @@
 //! once, whatever the name servers do, must be shut down in the background.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts};
@@ -16,7 +16,7 @@ use hickory_resolver::net::{DnsError, NetError};
 use hickory_resolver::proto::op::ResponseCode;
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::{TokioResolver, system_conf};
-use lineman_model::{Cause, Confidence, Connection, Evidence, clean_line};
+use lineman_model::{Cause, Confidence, Connection, Evidence, clean_line, is_guarded};
 use tokio::time::{Instant, timeout};
 
 use crate::target::{literal, shown, spell};
@@ -324,33 +324,6 @@ impl Seen {
     fn dns(&mut self, name: &str, answer: &str, addresses: &[IpAddr], servers: Vec<String>) {
         let addresses = addresses.iter().map(IpAddr::to_string).collect();
         self.evidence.push(Evidence::Dns { name: shown(name), answer: answer.to_owned(), addresses, servers });
-    }
-}
-
-/// Whether an address is link-local or a known metadata service, in whatever form it is written.
-fn is_guarded(address: IpAddr) -> bool {
-    /// Metadata services outside the link-local ranges.
-    const METADATA_V4: &[Ipv4Addr] =
-        &[Ipv4Addr::new(100, 100, 100, 200), Ipv4Addr::new(168, 63, 129, 16), Ipv4Addr::new(192, 0, 0, 192)];
-    const METADATA_V6: &[Ipv6Addr] = &[
-        Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
-        Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254),
-        Ipv6Addr::new(0xfd00, 0xc1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
-    ];
-    match address {
-        IpAddr::V4(v4) => v4.is_link_local() || METADATA_V4.contains(&v4),
-        IpAddr::V6(v6) => {
-            let embedded = match v6.segments() {
-                // NAT64 and 6to4 carry an IPv4 address inside.
-                [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
-                    Some(Ipv4Addr::from(u32::from(high) << 16 | u32::from(low)))
-                }
-                _ => v6.to_ipv4(),
-            };
-            v6.is_unicast_link_local()
-                || METADATA_V6.contains(&v6)
-                || embedded.is_some_and(|v4| is_guarded(IpAddr::V4(v4)))
-        }
     }
 }
 

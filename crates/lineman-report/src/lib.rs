@@ -27,7 +27,7 @@ mod words;
 
 use std::io;
 
-use lineman_model::{Finding, Report};
+use lineman_model::{Finding, Report, Status};
 
 pub use explanation::{ExplainedMatch, explanation};
 pub use format::{Format, UnknownFormat};
@@ -63,6 +63,17 @@ pub fn table(headers: &[&str], rows: &[Vec<String>], indent: usize, style: &Styl
 pub fn wrap(text: &str, indent: usize, style: &Style) -> String {
     let mut page = page::Page::new(style);
     page.text(indent, &[page::Span::plain(text)]);
+    page.finish()
+}
+
+/// A paragraph that hangs beside the mark of a status, and what is said below it: each line with a
+/// label that is shown dimly.
+pub fn marked(status: Status, text: &str, below: &[(&str, &str)], style: &Style) -> String {
+    let mut page = page::Page::new(style);
+    page.item(0, page::Span::status_label(status), &[page::Span::plain(text)]);
+    for (label, text) in below {
+        page.item("✓ pass  ".chars().count(), page::Span::dim(*label), &[page::Span::plain(*text)]);
+    }
     page.finish()
 }
 

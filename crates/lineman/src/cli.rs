@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use lineman_model::Level;
 use lineman_report::Format;
 
-pub(crate) use plugin::PluginCommand;
+pub(crate) use plugin::{PluginCommand, VerifyArgs, VerifyFormat};
 
 use crate::commands;
 use crate::terminal::Colour;
@@ -88,7 +88,7 @@ Examples:
     #[command(after_help = "Example:\n  lineman list --label team=payments")]
     List(ListArgs),
 
-    /// List, describe, install, enable, lock and pack plugins
+    /// List, describe, install, enable and lock plugins; write, pack and judge new ones
     #[command(subcommand, after_help = "Example:\n  lineman plugin info git")]
     Plugin(PluginCommand),
 
@@ -261,6 +261,8 @@ pub(crate) enum SchemaOf {
     Plan,
     /// `lineman explain --format json`
     Explanation,
+    /// `lineman plugin verify --format json`
+    Verification,
 }
 
 /// Runs the program.

@@ -52,9 +52,14 @@ impl Failure {
 }
 
 /// Tells the user, on stderr, of something that stops nothing.
-#[expect(clippy::print_stderr, reason = "the one place where warnings are told")]
 pub(crate) fn warn(problem: &str) {
-    eprintln!("lineman: warning: {}", lineman_model::clean(problem, 4000));
+    note(&format!("warning: {problem}"));
+}
+
+/// Tells the user, on stderr, of something that was done beside what was asked for.
+#[expect(clippy::print_stderr, reason = "the one place where something is told beside the output")]
+pub(crate) fn note(what: &str) {
+    eprintln!("lineman: {}", lineman_model::clean(what, 4000));
 }
 
 impl From<ConfigError> for Failure {

@@ -19,7 +19,7 @@ use lineman_model::{Cause, Description, Finding, PluginRef, SecretMap};
 use crate::cli::{Common, TrustArgs, Which};
 use crate::failure::Failure;
 use crate::grants::Access;
-use crate::{terminal, trust};
+use crate::{failure, trust};
 
 /// The plugins of this machine, and the descriptions of those that are used.
 pub(crate) struct Plugins {
@@ -146,7 +146,7 @@ impl Setup {
         let mut plugins = Plugins::find(common);
         if table.enable.iter().any(|id| plugins.installed(id).is_none()) {
             // The configuration's mistake may be a plugin's fault.
-            plugins.found.problems.iter().for_each(|problem| terminal::note(&problem.to_string()));
+            plugins.found.problems.iter().for_each(|problem| failure::warn(&problem.to_string()));
         }
         let first_use = hold(&plugins, &table)?;
         plugins.read(&table.enable)?;
@@ -167,15 +167,17 @@ impl Setup {
         let Some((trust, lock)) = self.first_use.as_ref().filter(|_| !self.config.plugins.enable.is_empty()) else {
             return Ok(());
         };
-        terminal::note(&match trust.write(lock) {
-            Ok(()) => format!(
-                "wrote {}, which holds the hashes of {}; keep it in version control",
-                trust.lock_file().display(),
+        let lock_file = trust.lock_file().display();
+        match trust.write(lock) {
+            Ok(()) => failure::note(&format!(
+                "wrote {lock_file}, which holds the hashes of {}; keep it in version control",
                 self.config.plugins.enable.join(", ")
-            ),
-            // Nothing protects the next run any more than this one; what must not be is asked for.
-            Err(error) => format!("{error}; so a changed plugin will not be noticed (--locked insists on it)"),
-        });
+            )),
+            // Nothing protects the next run any more than this one.
+            Err(error) => failure::warn(&format!(
+                "{error}; so a plugin that changes will not be noticed (with --locked this would be refused)"
+            )),
+        }
         Ok(())
     }
 
@@ -259,6 +261,15 @@ impl Setup {
         suppressions.collect()
     }
 
+    /// The limits that are lower for a plugin than for others.
+    pub(crate) fn limits(&self, id: &str) -> PluginLimits {
+        let grants = self.config.plugins.grants.get(id);
+        PluginLimits {
+            memory: grants.and_then(|grants| grants.memory),
+            timeout: grants.and_then(|grants| grants.timeout_ms).map(Duration::from_millis),
+        }
+    }
+
     /// The paths that a plugin may read: those that its selected integrations name, and those that
     /// it was granted.
     pub(crate) fn readable(&self, id: &str, selected: &[&Configured]) -> Vec<PathBuf> {
@@ -270,15 +281,6 @@ impl Setup {
     /// What is worth saying before a run that stops nothing.
     pub(crate) fn warnings(&self) -> Vec<String> {
         Access::warnings(&self.config, |id| self.plugins.description(id), &ProcessEnvironment)
-    }
-
-    /// The limits that are lower for a plugin than for others.
-    pub(crate) fn limits(&self, id: &str) -> PluginLimits {
-        let grants = self.config.plugins.grants.get(id);
-        PluginLimits {
-            memory: grants.and_then(|grants| grants.memory),
-            timeout: grants.and_then(|grants| grants.timeout_ms).map(Duration::from_millis),
-        }
     }
 
     /// The environment variables that a plugin was granted and that are set.

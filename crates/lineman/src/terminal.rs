@@ -82,12 +82,6 @@ pub(crate) fn print(text: &[u8]) -> std::io::Result<()> {
     out.flush()
 }
 
-/// Tells something that is no part of the output, on stderr, in one line.
-#[expect(clippy::print_stderr, reason = "the one place where something is told beside the output")]
-pub(crate) fn note(text: &str) {
-    eprintln!("lineman: {}", lineman_model::clean_line(text, 1000));
-}
-
 /// Shows how far a run has come, on stderr, when that is a terminal; and takes itself away.
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -97,16 +91,33 @@ pub(crate) struct Progress {
 impl Progress {
     /// Shown only where somebody looks.
     pub(crate) fn new(shown: bool) -> Progress {
+        Progress::of("checks", shown)
+    }
+
+    /// The same, of things that are no checks.
+    pub(crate) fn of(what: &str, shown: bool) -> Progress {
         let target = if shown && std::io::stderr().is_terminal() {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()
         };
         let bar = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {pos}/{len} checks · {elapsed} · {wide_msg}") {
+        if let Ok(style) =
+            ProgressStyle::with_template(&format!("{{spinner}} {{pos}}/{{len}} {what} · {{elapsed}} · {{wide_msg}}"))
+        {
             bar.set_style(style);
         }
         Progress { bar, running: Mutex::default() }
+    }
+
+    /// So many are done, of so many.
+    pub(crate) fn count(&self, done: usize, of: usize) {
+        self.bar.set_length(of as u64);
+        self.bar.set_position(done as u64);
+        match done < of {
+            true => self.bar.enable_steady_tick(Duration::from_millis(120)),
+            false => self.bar.finish_and_clear(),
+        }
     }
 
     /// Takes note of what happened.

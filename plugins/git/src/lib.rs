@@ -35,6 +35,7 @@ use crate::remote::Remote;
 #[serde(deny_unknown_fields)]
 struct Settings {
     /// The repository: `git@host:owner/name.git`, `ssh://git@host/path` or `https://host/path`.
+    #[schemars(example = "https://git.example.com/owner/name.git")]
     url: String,
     /// The branch, tag or other reference that the platform uses; the server's default unless set.
     #[serde(rename = "ref")]

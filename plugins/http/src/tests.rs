@@ -129,7 +129,7 @@ async fn each_check_finds_what_is_wrong_and_passes_what_is_not() {
     check("identity", "/login", bearer(), "fail http/login-page config.endpoint-wrong").await;
     check("identity", "/moved", bearer(), "fail http/redirected config.endpoint-wrong").await;
     check("identity", "/throttled", bearer(), "unknown http/rate-limited provider.rate-limited").await;
-    check("identity", "/down", bearer(), "unknown http/origin-down provider.outage").await;
+    check("identity", "/down", bearer(), "unknown http/unavailable provider.outage").await;
     check("identity", "/address", bearer(), "fail http/address-refused network.ip-not-allowed").await;
     let user = json!({ "auth": "basic", "username": "ci" });
     check("identity", "/basic", user.clone(), "pass").await;

@@ -77,6 +77,19 @@ fn drop_capabilities() -> io::Result<()> {
     Ok(rustix::thread::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?)
 }
 
+/// Moves this process into a network with nothing in it. Who is not root needs a user namespace
+/// for that, which not every system grants.
+pub(super) fn leave_the_network() -> io::Result<()> {
+    use rustix::thread::{UnshareFlags, unshare_unsafe};
+    // SAFETY: no descriptor table is unshared, and the process has one thread yet.
+    #[expect(unsafe_code, reason = "the call is unsafe for a flag that is not used here")]
+    unsafe {
+        unshare_unsafe(UnshareFlags::NEWUSER | UnshareFlags::NEWNET)
+            .or_else(|_| unshare_unsafe(UnshareFlags::NEWNET))?;
+    }
+    Ok(())
+}
+
 /// Lowers a limit; a limit that is lower already stays.
 fn limit(resource: Resource, most: u64) {
     let hard = rustix::process::getrlimit(resource).maximum.map_or(most, |hard| hard.min(most));

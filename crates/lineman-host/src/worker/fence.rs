@@ -15,7 +15,7 @@ const PROGRAMS: [&str; 7] = ["/usr", "/lib", "/lib32", "/lib64", "/bin", "/sbin"
 /// What a process reads to start, to resolve a name, to know its user, to trust a certificate and
 /// to tell the time. One by one: `/etc` holds secrets, too, and a worker of root's may be allowed
 /// to read them.
-const SYSTEM: [&str; 46] = [
+const SYSTEM: [&str; 47] = [
     "/etc/ld.so.cache",
     "/etc/ld.so.conf",
     "/etc/ld.so.conf.d",
@@ -55,6 +55,7 @@ const SYSTEM: [&str; 46] = [
     "/etc/ssh/ssh_known_hosts",
     "/etc/krb5.conf",
     "/etc/krb5.conf.d",
+    "/var/lib/sss/mc",
     "/proc/cpuinfo",
     "/proc/filesystems",
     "/proc/meminfo",
@@ -67,8 +68,8 @@ const SYSTEM: [&str; 46] = [
 /// Directories of `/etc` whose names begin so hold the settings of interpreters.
 const INTERPRETERS: [&str; 4] = ["java-", "perl", "python", "ruby"];
 
-/// What a process may read of itself: nobody else is there.
-const ITSELF: [&str; 3] = ["/proc/self", "/dev/urandom", "/dev/random"];
+/// What a process may read of itself, wherever its program is: nobody else is there.
+const ITSELF: [&str; 4] = ["/proc/self", "/proc/self/exe", "/dev/urandom", "/dev/random"];
 
 /// Where one writes what nobody wants.
 const SINKS: [&str; 3] = ["/dev/null", "/dev/zero", "/dev/full"];

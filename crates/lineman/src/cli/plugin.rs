@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand, ValueEnum};
+use lineman_conformance::Case;
 
-use super::HumanOrJson;
+use super::{FailOn, HumanOrJson};
 
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum PluginCommand {
@@ -22,7 +23,7 @@ pub(crate) enum PluginCommand {
         #[arg(long, value_name = "FORMAT", default_value = "human")]
         format: HumanOrJson,
     },
-    /// Install a plugin for yourself: a library, a packed directory or a tarball of one
+    /// Install a plugin for yourself: a library or program, a packed directory or a tarball of one
     #[command(after_help = "\
 Examples:
   lineman plugin install acme-1.2.0.tar.gz --enable
@@ -67,16 +68,91 @@ Example:
         #[arg(value_name = "ID")]
         ids: Vec<String>,
     },
-    /// Make the directory to ship: library, description and manifest
-    #[command(after_help = "Example:\n  lineman plugin pack target/release/libacme.so --out dist/acme")]
-    Pack {
-        /// The plugin's library
-        library: PathBuf,
-        /// Where to write it
+    /// Write a new plugin: a crate that builds, passes its tests and can be packed
+    #[command(after_help = "Example:\n  lineman plugin new acme --sdk-path ~/src/lineman")]
+    New {
+        /// The plugin's id, which is also the provider's: `acme`, `acme-cloud`
+        name: String,
+        /// Where to write it; `lineman-plugin-NAME` unless given
         #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-        /// The licence of the plugin, as an SPDX expression
-        #[arg(long, value_name = "SPDX", default_value = "")]
-        licence: String,
+        dir: Option<PathBuf>,
+        /// Build with the SDK of this source tree of Lineman, not with that of crates.io
+        #[arg(long, value_name = "DIR")]
+        sdk_path: Option<PathBuf>,
     },
+    /// Build a plugin and make what is shipped: library or program, description, manifest and documents
+    #[command(after_help = "\
+Examples:
+  lineman plugin pack
+  lineman plugin pack ~/src/lineman-plugin-acme --out acme-1.0.0.tar.gz
+  lineman plugin pack target/release/libacme.so --licence MIT --out dist/acme")]
+    Pack {
+        /// The directory of the plugin's crate, which is built, or a library, program or script
+        #[arg(value_name = "CRATE|LIBRARY", default_value = ".")]
+        what: PathBuf,
+        /// A directory, or a tarball (`.tar.gz`, `.tgz`); `dist/ID` unless given
+        #[arg(long, value_name = "PATH")]
+        out: Option<PathBuf>,
+        /// The licence, as an SPDX expression; that of the crate unless given
+        #[arg(long, value_name = "SPDX")]
+        licence: Option<String>,
+    },
+    /// Judge a plugin: every promise that a plugin makes by being one, as a case of its own
+    #[command(after_help = VERIFY_HELP)]
+    Verify(VerifyArgs),
+}
+
+const VERIFY_HELP: &str = "\
+The plugin's checks are run, but for those that write, with made-up secrets and against servers
+on this machine: the provider is not asked. See docs/conformance.md for the cases.
+
+Exit codes: 0 every case passed or was skipped with a reason · 1 a case failed or crashed ·
+2 there is no such plugin or case, nothing ran · 4 Lineman failed
+
+Examples:
+  lineman plugin verify dist/acme
+  lineman plugin verify target/release/libacme.so --case secrets --case deadline
+  lineman plugin verify dist/acme --against v1.2/description.json --format junit";
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The directory that `plugin pack` made, a tarball of it, or a bare library
+    pub(crate) path: PathBuf,
+
+    /// How to print what was found
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: VerifyFormat,
+
+    /// Only this case (repeatable)
+    #[arg(long, value_name = "ID")]
+    pub(crate) case: Vec<Case>,
+
+    /// The description of an older version: what was configured for it must still work
+    #[arg(long, value_name = "description.json")]
+    pub(crate) against: Option<PathBuf>,
+
+    /// What to configure the plugin with, where its schemas do not suggest it: TOML with
+    /// `[settings]`, `[secrets]` and `[[requires]]`; `{endpoint}` stands for a server on this
+    /// machine
+    #[arg(long, value_name = "FILE")]
+    pub(crate) settings: Option<PathBuf>,
+
+    /// What makes the exit code 1
+    #[arg(long, value_name = "STATUS", default_value = "fail")]
+    pub(crate) fail_on: FailOn,
+
+    /// Cases at once
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) jobs: u16,
+
+    /// Calls of a long run, over which memory and descriptors must be steady
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub(crate) calls: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VerifyFormat {
+    Human,
+    Json,
+    Junit,
 }

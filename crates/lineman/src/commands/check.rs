@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
-use lineman_config::{Configured, ProcessEnvironment};
+use lineman_config::{Configured, Deprecations, ProcessEnvironment};
 use lineman_engine::{ExitCode, FailOn as EngineFailOn, Limits, Platform, RunInfo, Selection, exit_code, hosts_of};
 use lineman_host::{Confinement, Host, HostOptions, PluginSpec, refused_endpoints};
 use lineman_model::{Event, Report, Vantage};
@@ -26,13 +26,18 @@ const ECHO_PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) fn run(common: &Common, args: &CheckArgs) -> Done {
     let setup = Setup::load_to_run(common, args.trust)?;
     let selected = setup.select(&args.which)?;
-    setup.warnings().iter().for_each(|warning| failure::warn(warning));
     setup.admit(common, &selected)?;
+    setup.warnings().iter().for_each(|warning| failure::warn(warning));
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Internal(error.to_string()))?;
+    let mut deprecations = Deprecations::of(&setup.config, &selected, &setup.plugins);
+    deprecations.named("--only", &args.checks.only);
+    deprecations.named("--skip", &args.checks.skip);
     let report = runtime.block_on(check(&setup, &selected, args))?;
     // Whatever still waits on a blocking thread has nothing to say any more.
     runtime.shutdown_background();
     write(common, args, &report)?;
+    deprecations.found(&report);
+    deprecations.notes().iter().for_each(|note| failure::warn(note));
     let fail_on = match args.fail_on {
         FailOn::Fail => EngineFailOn::Fail,
         FailOn::Warn => EngineFailOn::Warn,
@@ -75,8 +80,8 @@ async fn check(setup: &Setup, selected: &[&Configured], args: &CheckArgs) -> Res
                 max_parallel: description.max_parallel,
                 programs: description.programs.clone(),
                 environment: setup.granted(id),
-                paths: setup.readable(id, selected),
                 limits: setup.limits(id),
+                paths: setup.readable(id, selected),
             });
         }
     }

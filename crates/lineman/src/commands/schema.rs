@@ -1,6 +1,7 @@
 //! `lineman schema`.
 
 use lineman_catalog::Explanation;
+use lineman_conformance::Verification;
 use lineman_engine::PlanView;
 use lineman_model::Description;
 use schemars::schema_for;
@@ -18,6 +19,7 @@ pub(crate) fn run(common: &Common, of: SchemaOf) -> Done {
         SchemaOf::Event => lineman_report::event_schema(),
         SchemaOf::Plan => schema_for!(PlanView).into(),
         SchemaOf::Explanation => schema_for!(Explanation).into(),
+        SchemaOf::Verification => schema_for!(Verification).into(),
     };
     terminal::print(format!("{schema:#}\n").as_bytes())?;
     Ok(0)
