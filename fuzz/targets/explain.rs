@@ -22,7 +22,7 @@ static CATALOGS: LazyLock<Vec<Catalog>> = LazyLock::new(|| {
 static SIEVE: LazyLock<Sieve> = LazyLock::new(|| Sieve::new(&all()));
 
 fn all() -> Vec<&'static Catalog> {
-    CATALOGS.iter().chain([Catalog::network()]).collect()
+    CATALOGS.iter().chain(Catalog::shared()).chain([Catalog::general()]).collect()
 }
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

@@ -192,7 +192,9 @@ impl Stage {
     ) -> Result<Vec<String>> {
         let answer = match integration.provider.as_str() {
             "git" => self.git.as_ref().context("no git")?.ask(id, integration, self.network(integration)?)?,
-            "exec" => self.exec.as_ref().context("no monitoring plugin")?.ask(id, integration, self.network(integration)?)?,
+            "exec" => {
+                self.exec.as_ref().context("no monitoring plugin")?.ask(id, integration, self.network(integration)?)?
+            }
             "http" => HttpClient.ask(integration)?,
             "aws" => self.aws.as_ref().context("no botocore")?.ask(integration)?,
             _ => self.forge.as_ref().context("no forge")?.ask(id, integration)?,
