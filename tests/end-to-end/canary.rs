@@ -22,7 +22,7 @@ use lineman_lab::keys::{self, Kind};
 use lineman_lab::repository::{Repository, Right};
 use lineman_lab::{RequestLog, http, ssh, tls::Tls};
 use lineman_model::{Report, Status};
-use lineman_tests::{Outcome, clean_command};
+use lineman_tests::{Outcome, clean_command, require};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::bench::{Bench, children};
@@ -281,6 +281,27 @@ fn told() -> Result<Scene> {
     Ok(scene)
 }
 
+/// Plugins in other languages do so, without an SDK that would take anything out.
+fn told_in_other_languages() -> Result<Scene> {
+    let mut scene = Scene::new("told in other languages", &[])?;
+    scene.bench = crate::doors::place(&[], &["c-door", "exec-door"])?;
+    fs::create_dir(scene.bench.path().join("given"))?;
+    scene.variable("TOLD", TOLD[0]);
+    scene.configuration = "version = 1\nplugins.enable = [\"c-door\", \"exec-door\"]\n".to_owned();
+    for (provider, behaviour) in [
+        ("c-door", "tell"),
+        ("c-door", "tell-and-abort"),
+        ("exec-door", "tell"),
+        ("exec-door", "tell-and-fail"),
+        ("exec-door", "tell-and-print"),
+    ] {
+        scene.configuration += &format!(
+            "[integration.{provider}-{behaviour}]\nprovider = \"{provider}\"\nsettings.behaviour = \"{behaviour}\"\nsecrets.token.env = \"TOLD\"\n"
+        );
+    }
+    Ok(scene)
+}
+
 const AWS_ID: &str = "ASIACANARY7Q2WXERTYU";
 const AWS_SECRET: &str = "cnrySecret/+q8Zx7Cv6Bn5Mm4Kk3Jj2Hh1Gg0Ff";
 const AWS_TOKEN: &str = "IQoJCanarySession//////////wEaCXVzLWVhc3QtMSJHMEUCIQDx+Yz7Kq==";
@@ -388,6 +409,27 @@ fn proxies() -> Result<Scene> {
     Ok(scene)
 }
 
+/// A program that gets its secret in every way there is, and tells it.
+fn monitoring_plugin() -> Result<Scene> {
+    let mut scene = Scene::new("exec", &[])?;
+    scene.variable("PASSWORD", "monitorCanary/3+eD4rF5tG=6yH7u");
+    scene.configuration = r#"
+version = 1
+plugins.enable = ["exec"]
+[integration.tells]
+provider = "exec"
+settings.program = "/bin/sh"
+settings.args = ["{file:script}", "{file:options}"]
+settings.stdin = "{secret:password}"
+secrets.password = { env = "PASSWORD" }
+[integration.tells.settings.files]
+script = 'cat "$1"; base64 -w0 "$1"; cat >&2; sleep 0.3; exit 2'
+options = "password={secret:password}\n"
+"#
+    .to_owned();
+    Ok(scene)
+}
+
 fn nowhere(scene: Result<Scene>) -> Result<()> {
     let scene = scene?;
     let seen = scene.run(false)?;
@@ -411,6 +453,14 @@ fn a_plugin_that_tells_its_secrets_is_not_heard() -> Result<()> {
 }
 
 #[test]
+fn plugins_in_other_languages_that_tell_their_secrets_are_not_heard() -> Result<()> {
+    if !require("canary-doors", &["cc", "python3"]) {
+        return Ok(());
+    }
+    nowhere(told_in_other_languages())
+}
+
+#[test]
 fn what_aws_echoes_is_not_shown() -> Result<()> {
     nowhere(aws())
 }
@@ -430,12 +480,21 @@ fn what_a_proxy_echoes_is_not_shown() -> Result<()> {
     nowhere(proxies())
 }
 
+#[test]
+fn what_a_monitoring_plugin_tells_is_not_shown() -> Result<()> {
+    nowhere(monitoring_plugin())
+}
+
 /// The same scenes, with redaction switched off, as a debug build can be told.
 #[test]
 #[cfg(debug_assertions)]
 fn with_redaction_switched_off_the_canaries_are_seen() -> Result<()> {
     // Of what a proxy says nothing is shown in any case.
-    for scene in [told()?, aws()?, git_over_http()?] {
+    let mut scenes = vec![told()?, aws()?, git_over_http()?, monitoring_plugin()?];
+    if require("canary-doors-unredacted", &["cc", "python3"]) {
+        scenes.push(told_in_other_languages()?);
+    }
+    for scene in scenes {
         let seen = scene.run(true)?;
         let stdout = seen.iter().any(|place| place.contains("in stdout of check"));
         let file = seen.iter().any(|place| place.contains("report.json"));

@@ -73,3 +73,20 @@ fn their_configurations_are_read() {
     }
     assert!(shown > 0, "no document shows a configuration");
 }
+
+/// A block of JSON below a link to a file shows that file.
+#[test]
+fn their_messages_are_those_that_are_held_to() {
+    let mut shown = 0;
+    for (name, text) in documents() {
+        for (before, block) in text.split("```json\n").zip(text.split("```json\n").skip(1)) {
+            let link = before.trim_end().rsplit_once("](").and_then(|(_, link)| link.split_once(')'));
+            let (link, _) = link.unwrap_or_else(|| panic!("{name}: a block of JSON without the file that it is from"));
+            let file = Path::new(&name).parent().unwrap().join(link);
+            let golden = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+            assert_eq!(block.split("```").next(), Some(golden.as_str()), "{name} shows something else than {link}");
+            shown += 1;
+        }
+    }
+    assert!(shown > 0, "no document shows a message");
+}

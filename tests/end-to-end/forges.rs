@@ -4,10 +4,10 @@ use std::path::Path;
 
 use anyhow::Result;
 use jiff::SignedDuration;
-use lineman_lab::faults;
 use lineman_lab::github::{self, Variant};
 use lineman_lab::tls::{Authority, Certificate, Tls};
-use lineman_tests::{CurlClient, Proxies, Stubs};
+use lineman_lab::{api, faults, gitlab};
+use lineman_tests::{ForgeClient, Outcome, Proxies, Site, Stubs};
 
 use crate::stage::Stage;
 
@@ -50,12 +50,76 @@ impl Stage {
         stage.forge(directory).map(|stage| stage.with(hub).with(enterprise).with(authority))
     }
 
-    /// What stages with forges have in common: proxies, broken ends, and curl.
+    /// A GitLab, one of one's own behind a private authority and below a path, an old one, and one
+    /// for each documented fault.
+    pub(crate) fn gitlab(directory: &Path) -> Result<Stage> {
+        let mut stage = Stage::bare();
+        let authority = Authority::new()?;
+        let start = |variant: gitlab::Variant| gitlab::Server::start(Tls::Off, variant);
+        let current = start(gitlab::Variant::default())?;
+        let own = gitlab::Variant { below_a_path: true, ..gitlab::Variant::default() };
+        let own = gitlab::Server::start(authority.tls(Certificate::Good)?, own)?;
+        let old = start(gitlab::Variant { version: Some("14.10.5"), ..gitlab::Variant::default() })?;
+        let names = &mut stage.names;
+        names.set("gitlab", current.url());
+        names.set("gitlab-below-a-path", own.url());
+        names.set("gitlab-website", own.url().trim_end_matches("/gitlab"));
+        names.set("gitlab-old", old.url());
+        names.set("ca", authority.ca_file().display());
+        for name in current.tokens() {
+            names.set(format!("token.{name}"), current.token(name)?);
+        }
+        for fault in faults().iter().filter(|fault| fault.service == "gitlab") {
+            let server = start(gitlab::Variant { fault: Some(&fault.id), ..gitlab::Variant::default() })?;
+            stage.names.set(fault.id.replace('/', "."), server.url());
+            stage = stage.with(server);
+        }
+        stage.forge(directory).map(|stage| stage.with(current).with(own).with(old).with(authority))
+    }
+
+    /// What stages with forges have in common: proxies, broken ends, and a client.
     fn forge(mut self, directory: &Path) -> Result<Stage> {
         let (proxies, stubs) = (Proxies::start(directory)?, Stubs::start()?);
         proxies.name(&mut self.names);
         stubs.name(&mut self.names);
-        self.curl = Some(CurlClient::new(directory)?);
+        self.forge = Some(ForgeClient::new(directory)?);
         Ok(self.with(proxies).with(stubs))
     }
+}
+
+/// An allow list refuses this machine; an endpoint tells which address the outside sees.
+#[test]
+fn the_address_that_the_outside_sees_is_held_against_the_platforms() {
+    let hub = github::Server::start(Tls::Off, Variant::default()).unwrap();
+    let echo = api::Server::http(|_| api::Response::new(200).body("192.0.2.10\n")).unwrap();
+    let mute = api::Server::http(|_| api::Response::new(200).body("<html>hello</html>")).unwrap();
+    let check = |repository: &str, vantage: &str, seen: Option<&str>, says: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("lineman.toml");
+        let configuration = format!(
+            "version = 1\nplugins.enable = [\"github\"]\n[vantage]\n{vantage}\n[integration.hub]\nprovider = \"github\"\n\
+             settings.repositories = [{repository:?}]\nsettings.login = \"octocat\"\n\
+             secrets.token = {{ env = \"TOKEN\" }}\nconnection.endpoint_url = {:?}\n",
+            hub.url()
+        );
+        std::fs::write(&file, configuration).unwrap();
+        let mut command = Site::get().unwrap().command(directory.path());
+        command.args(["check", "--format", "json", "--config"]).arg(&file);
+        let outcome = Outcome::of(command.env("TOKEN", hub.token("platform").unwrap())).unwrap();
+        let report = outcome.report().unwrap();
+        assert_eq!(report.run.vantage.seen_ip.as_deref(), seen, "{vantage}");
+        let integration = &report.integrations[0];
+        let listed = integration.not_proved.iter().map(|it| format!("{}: {}", it.what, it.why));
+        let details = integration.findings().filter_map(|finding| finding.detail.clone());
+        let said: Vec<String> = listed.chain(details).collect();
+        assert!(said.iter().any(|text| text.contains(says)), "{vantage}: {said:?}");
+    };
+    let (echo, mute) = (format!("echo_url = {:?}", echo.url()), format!("echo_url = {:?}", mute.url()));
+    let ours = "egress_ips = [\"203.0.113.0/28\"]";
+    check("acme/app", &format!("{ours}\n{echo}"), Some("192.0.2.10"), "this run came from 192.0.2.10");
+    check("acme/app", &format!("{ours}\n{mute}"), None, "nobody told which address this run came from");
+    check("acme/app", ours, None, "which address this run came from is not known");
+    // GitHub's own answer tells the address that it saw.
+    check("walled/app", ours, Some("198.51.100.7"), "seen as 198.51.100.7, none of the platform's addresses");
+    check("walled/app", "egress_ips = [\"198.51.100.7\"]", Some("198.51.100.7"), "one of the platform's addresses");
 }

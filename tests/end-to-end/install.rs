@@ -1,6 +1,7 @@
 //! Plugins come, are replaced and go: whole or not at all.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -140,7 +141,6 @@ fn one_command_takes_a_package_all_the_way() -> Result<()> {
     )?;
     ensure!(outcome.exit == 0 && outcome.stdout.contains("→ lineman plugin info raw"), "{outcome:?}");
     for file in ["lineman.toml", "lineman.lock"] {
-        use std::os::unix::fs::PermissionsExt;
         assert_eq!(fs::metadata(user.file(file))?.permissions().mode() & 0o022, 0, "{file}");
     }
     let more = "[integration.one]\nprovider = \"raw\"\nsettings.behaviour = \"well\"\n";
@@ -232,6 +232,8 @@ fn a_package_that_is_not_what_it_says_is_refused_and_leaves_nothing() -> Result<
     user.says("plugin install raw-1 --plugin-dir own", 2, &["--plugin-dir must be absolute, not `own`"])?;
     fs::create_dir_all(user.plugins().join("raw"))?;
     user.says("plugin install raw-1", 2, &["is in the way"])?;
+    fs::set_permissions(user.plugins(), fs::Permissions::from_mode(0o777))?;
+    user.says("plugin install raw-1", 2, &["plugins: may be written by others (mode 0777)", "nothing was installed"])?;
     assert_eq!(user.entries(), ["raw"]);
     Ok(())
 }
@@ -255,7 +257,10 @@ fn a_signature_is_asked_for_where_keys_are_trusted() -> Result<()> {
     // As the tool itself names it, in the comment above the key.
     ensure!(keys.pk.to_box()?.to_string().contains(key), "{key} is not the key");
     user.says("plugin list", 0, &[&format!("raw is signed by {key}"), "enabled"])?;
-    assert_eq!(user.listed()?["signer"], key);
+    assert_eq!(user.listed()?["signer"], serde_json::json!({ "key": key, "trusted": true }));
+    user.says("plugin info raw", 0, &[&format!("signed by {key}")])?;
+    let elsewhere = "--config nowhere.toml";
+    user.says(&format!("plugin list {elsewhere}"), 0, &[&format!("raw is signed, so it says, by {key}")])?;
     let mut flipped = fs::read(user.file("raw-1/plugin.toml.minisig"))?;
     let middle = flipped.len() / 2;
     flipped[middle] ^= 1;

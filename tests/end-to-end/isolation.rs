@@ -39,7 +39,7 @@ pub(crate) fn integration<'a>(report: &'a Report, name: &str) -> Result<&'a Inte
 }
 
 /// The check that tells: the first that did not pass, else the last.
-fn telling(integration: &IntegrationReport) -> Result<&CheckReport> {
+pub(crate) fn telling(integration: &IntegrationReport) -> Result<&CheckReport> {
     let bad = integration.checks.iter().find(|check| !matches!(check.status, Status::Pass));
     bad.or(integration.checks.last()).context("no check")
 }
@@ -56,28 +56,27 @@ pub(crate) fn fate(integration: &IntegrationReport) -> Result<String> {
 
 /// What becomes of an integration that misbehaves, and what the report says of it somewhere. The
 /// neighbours are in flight in the same worker, and pass.
-struct Row {
+pub(crate) struct Row {
     behaviour: &'static str,
     fate: &'static str,
     says: &'static str,
     exit: i32,
 }
 
-const CRASHED: &str = "error plugin.crashed lineman/plugin-crashed";
-const BAD_OUTPUT: &str = "error plugin.bad-output lineman/plugin-bad-output";
-const TIMED_OUT: &str = "error plugin.timed-out lineman/plugin-timed-out";
+pub(crate) const CRASHED: &str = "error plugin.crashed lineman/plugin-crashed";
+pub(crate) const BAD_OUTPUT: &str = "error plugin.bad-output lineman/plugin-bad-output";
+pub(crate) const TIMED_OUT: &str = "error plugin.timed-out lineman/plugin-timed-out";
 
-const fn error(behaviour: &'static str, fate: &'static str, says: &'static str) -> Row {
+pub(crate) const fn error(behaviour: &'static str, fate: &'static str, says: &'static str) -> Row {
     Row { behaviour, fate, says, exit: 4 }
 }
 
-const fn pass(behaviour: &'static str) -> Row {
+pub(crate) const fn pass(behaviour: &'static str) -> Row {
     Row { behaviour, fate: "pass", says: "", exit: 0 }
 }
 
-fn suffer(plugin: (&str, &str), neighbours: &str, more: &[&str], rows: &[Row]) -> Result<()> {
-    let (library, provider) = plugin;
-    let bench = Bench::with(&[library])?;
+/// Runs each row in a place where the plugin is installed.
+pub(crate) fn suffer(bench: &Bench, provider: &str, neighbours: &str, more: &[&str], rows: &[Row]) -> Result<()> {
     let mut complaints = Vec::new();
     for row in rows {
         let names: Vec<String> = (1..=4).map(|number| format!("neighbour-{number}")).collect();
@@ -117,7 +116,8 @@ fn suffer(plugin: (&str, &str), neighbours: &str, more: &[&str], rows: &[Row]) -
 #[test]
 fn a_check_that_misbehaves_costs_itself_and_nothing_else() -> Result<()> {
     suffer(
-        ("checks", "misbehaving"),
+        &Bench::with(&["checks"])?,
+        "misbehaving",
         "well-in-a-while",
         &[],
         &[
@@ -139,7 +139,8 @@ fn a_check_that_misbehaves_costs_itself_and_nothing_else() -> Result<()> {
 fn a_check_that_hangs_is_cut_off_and_costs_nothing_else() -> Result<()> {
     // The neighbours are late enough to be in flight when the worker is ended.
     suffer(
-        ("checks", "misbehaving"),
+        &Bench::with(&["checks"])?,
+        "misbehaving",
         "well-late",
         &["--timeout", "3s"],
         &[
@@ -164,7 +165,8 @@ fn a_check_that_hangs_is_cut_off_and_costs_nothing_else() -> Result<()> {
 #[test]
 fn a_plugin_that_breaks_the_protocol_costs_itself_and_nothing_else() -> Result<()> {
     suffer(
-        ("raw", "raw"),
+        &Bench::with(&["raw"])?,
+        "raw",
         "well-in-a-while",
         &[],
         &[
@@ -192,7 +194,8 @@ fn a_plugin_that_breaks_the_protocol_costs_itself_and_nothing_else() -> Result<(
 #[test]
 fn a_plugin_that_never_answers_costs_itself_and_nothing_else() -> Result<()> {
     suffer(
-        ("raw", "raw"),
+        &Bench::with(&["raw"])?,
+        "raw",
         "well-in-a-while",
         &["--timeout", "2s"],
         &[
@@ -216,15 +219,20 @@ pub(crate) fn swap(directory: &Path, library: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// The library or program that a plugin's manifest names.
 pub(crate) fn library_file(directory: &Path) -> Result<PathBuf> {
-    let found = fs::read_dir(directory)?.flatten().find(|entry| entry.path().extension().is_some_and(|it| it == "so"));
-    Ok(found.context("no library")?.path())
+    let manifest = fs::read_to_string(directory.join("plugin.toml"))?;
+    let mut names = manifest.lines().filter_map(|line| line.strip_prefix("file = \"")?.strip_suffix('"'));
+    let name = names.find(|name| *name != "description.json").context("no library")?;
+    Ok(directory.join(name))
 }
 
 pub(crate) fn sha256(file: &Path) -> Result<String> {
     let summed = Outcome::of(clean_command("sha256sum").arg(file))?;
     Ok(summed.stdout.split_whitespace().next().context("no sum")?.to_owned())
 }
+
+pub(crate) const CANNOT_LOAD: &str = "error plugin.incompatible lineman/plugin-incompatible";
 
 /// What can be done to an installed plugin so that it cannot be loaded: what it is called, what
 /// becomes of its integrations, and what the report says.
@@ -236,49 +244,43 @@ pub(crate) fn damages() -> &'static [(&'static str, &'static str, &'static str, 
             "ended with exit status 0 while it loaded",
             |it| swap(it, &fs::read(library_of("exits-on-load"))?),
         ),
-        ("no-symbol", "error plugin.incompatible lineman/plugin-incompatible", "load error: no-symbol", |it| {
-            swap(it, &fs::read(library_of("no-symbol"))?)
-        }),
-        ("other-layout", "error plugin.incompatible lineman/plugin-incompatible", "load error: other-layout", |it| {
+        ("no-symbol", CANNOT_LOAD, "load error: no-symbol", |it| swap(it, &fs::read(library_of("no-symbol"))?)),
+        ("other-layout", CANNOT_LOAD, "load error: other-layout", |it| {
             swap(it, &fs::read(library_of("other-layout"))?)
         }),
-        ("other-version", "error plugin.incompatible lineman/plugin-incompatible", "load error: other-version", |it| {
+        ("other-version", CANNOT_LOAD, "load error: other-version", |it| {
             swap(it, &fs::read(library_of("other-version"))?)
         }),
-        ("not-a-library", "error plugin.incompatible lineman/plugin-incompatible", "load error: not-a-library", |it| {
-            swap(it, b"this is text")
-        }),
-        ("empty", "error plugin.incompatible lineman/plugin-incompatible", "load error: not-a-library", |it| {
-            swap(it, b"")
-        }),
+        ("not-a-library", CANNOT_LOAD, "load error: not-a-library", |it| swap(it, b"this is text")),
+        ("empty", CANNOT_LOAD, "load error: not-a-library", |it| swap(it, b"")),
         // Mapped, not read: what is missing is noticed by a signal.
         ("truncated", "error plugin.crashed lineman/plugin-crashed", "SIGBUS", |it| {
             let whole = fs::read(library_file(it)?)?;
             swap(it, &whole[..64 * 1024])
         }),
-        (
-            "no-description",
-            "error plugin.incompatible lineman/plugin-incompatible",
-            "load error: bad-description",
-            |it| rename(it, "no-json.so"),
-        ),
-        (
-            "other-description",
-            "error plugin.incompatible lineman/plugin-incompatible",
-            "load error: other-description",
-            |it| rename(it, "other-description.so"),
-        ),
+        ("no-description", CANNOT_LOAD, "load error: bad-description", |it| rename(it, "no-json.so")),
+        ("other-description", CANNOT_LOAD, "load error: other-description", |it| rename(it, "other-description.so")),
     ]
 }
 
-/// A plugin that cannot be loaded is one line with a stable code; another plugin stands.
+/// What an installed plugin is harmed by, as [`damages`] has it; it may need to know more.
+pub(crate) type Harm<'a> = (&'a str, &'a str, &'a str, &'a dyn Fn(&Path) -> Result<()>);
+
 #[test]
 fn a_library_that_cannot_be_loaded_is_one_line_with_a_stable_code() -> Result<()> {
+    let harms: Vec<Harm<'_>> =
+        damages().iter().map(|(name, expected, says, damage)| -> Harm<'_> { (name, expected, says, damage) }).collect();
+    unloadable("raw", &|| Bench::with(&["checks", "raw"]), &harms)
+}
+
+/// A plugin that cannot be loaded is one line with a stable code, told to each of its
+/// integrations; another plugin stands. `place` makes a place with the plugin and `misbehaving`.
+pub(crate) fn unloadable(provider: &str, place: &dyn Fn() -> Result<Bench>, harms: &[Harm<'_>]) -> Result<()> {
     let mut complaints = Vec::new();
-    for (name, expected, says, damage) in damages() {
-        let bench = Bench::with(&["checks", "raw"])?;
-        damage(&bench.plugin("raw"))?;
-        let integrations = [("broken", "raw", "well"), ("too", "raw", "well"), ("fine", "misbehaving", "well")];
+    for (name, expected, says, damage) in harms {
+        let bench = place()?;
+        damage(&bench.plugin(provider))?;
+        let integrations = [("broken", provider, "well"), ("too", provider, "well"), ("fine", "misbehaving", "well")];
         let outcome = Outcome::of(&mut bench.checking(&configuration(&integrations))?)?;
         let mut complain = |text: String| complaints.push(format!("{name}: {text}"));
         let Ok(report) = outcome.report() else {

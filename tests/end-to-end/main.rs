@@ -13,16 +13,19 @@
 mod bench;
 mod canary;
 mod command_line;
+mod compatibility;
 mod confinement;
 mod conformance;
 mod containment;
 mod documents;
+mod doors;
 mod forges;
 mod install;
 mod isolation;
 mod policy;
 mod stage;
 mod trust;
+mod vendor;
 
 use stage::Stage;
 
@@ -60,9 +63,12 @@ tables! {
     git_over_https: "rows/git-https.toml", crate::Stage::https, &["git", "nginx", "fcgiwrap"];
     proxies: "rows/proxies.toml", crate::Stage::proxies, &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "moto"];
     names_and_routes: "rows/names-and-routes.toml", crate::Stage::networks,
-        &["git", "nginx", "fcgiwrap", "unbound", "ip", "namespaces"];
+        &["git", "nginx", "fcgiwrap", "unbound", "ip", "namespaces", "monitoring-plugins"];
     http: "rows/http.toml", crate::Stage::apis,
         &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "curl", "apache", "haproxy", "node", "oidc-provider"];
     github: "rows/github.toml", crate::Stage::github, &["curl", "openssl", "tinyproxy", "squid"];
+    gitlab: "rows/gitlab.toml", crate::Stage::gitlab, &["curl", "tinyproxy", "squid"];
+    monitoring_plugins: "rows/exec.toml", crate::Stage::exec,
+        &["git", "ssh", "sshd", "gitolite", "nginx", "fcgiwrap", "monitoring-plugins"];
     aws: "rows/aws.toml", crate::Stage::aws, &["git", "nginx", "fcgiwrap", "moto", "faketime"];
 }

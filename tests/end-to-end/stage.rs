@@ -7,8 +7,8 @@ use std::thread;
 
 use anyhow::{Context, Result};
 use lineman_tests::{
-    Answer, Apis, AwsClient, Behind, Client, CurlClient, Fault, GitClient, HttpClient, Integration, Keys, Moto, Names,
-    Namespace, Proxies, Repositories, Resolver, Site, SshServers, Stubs, Table, Web, judge, require,
+    Answer, Apis, AwsClient, Behind, Client, ExecClient, Fault, ForgeClient, GitClient, HttpClient, Integration, Keys,
+    Moto, Names, Namespace, Proxies, Repositories, Resolver, Site, SshServers, Stubs, Table, Web, judge, require,
 };
 
 /// How many rows run at once. They wait for servers more than they compute.
@@ -19,8 +19,9 @@ pub(crate) struct Stage {
     pub(crate) names: Names,
     networks: BTreeMap<&'static str, Namespace>,
     git: Option<GitClient>,
+    exec: Option<ExecClient>,
     aws: Option<AwsClient>,
-    pub(crate) curl: Option<CurlClient>,
+    pub(crate) forge: Option<ForgeClient>,
     // Ended after the clients, in this order.
     _servers: Vec<Box<dyn std::any::Any + Sync>>,
 }
@@ -150,15 +151,25 @@ impl Stage {
         Ok(stage.with(stubs).with(moto).with(web).with(ahead))
     }
 
+    pub(crate) fn exec(directory: &Path) -> Result<Stage> {
+        let mut stage = Stage::ssh(directory)?;
+        // The plugin's own placeholders stay what they are.
+        for own in ["{file:opts}", "{secret:password}"] {
+            stage.names.set(own.trim_matches(['{', '}']), own);
+        }
+        Ok(stage)
+    }
+
     fn new(directory: &Path, repositories: &Repositories) -> Result<Stage> {
         let git = Some(GitClient::new(directory, &repositories.clone)?);
-        Ok(Stage { git, ..Stage::bare() })
+        let exec = Some(ExecClient::new(directory)?);
+        Ok(Stage { git, exec, ..Stage::bare() })
     }
 
     /// A stage without servers and clients.
     pub(crate) fn bare() -> Stage {
         let (names, networks) = (Names::default(), BTreeMap::new());
-        Stage { names, networks, git: None, aws: None, curl: None, _servers: Vec::new() }
+        Stage { names, networks, git: None, exec: None, aws: None, forge: None, _servers: Vec::new() }
     }
 
     pub(crate) fn with(mut self, server: impl Sync + 'static) -> Stage {
@@ -181,9 +192,10 @@ impl Stage {
     ) -> Result<Vec<String>> {
         let answer = match integration.provider.as_str() {
             "git" => self.git.as_ref().context("no git")?.ask(id, integration, self.network(integration)?)?,
+            "exec" => self.exec.as_ref().context("no monitoring plugin")?.ask(id, integration, self.network(integration)?)?,
             "http" => HttpClient.ask(integration)?,
             "aws" => self.aws.as_ref().context("no botocore")?.ask(integration)?,
-            _ => self.curl.as_ref().context("no curl")?.ask(id, integration)?,
+            _ => self.forge.as_ref().context("no forge")?.ask(id, integration)?,
         };
         let said = match (fault.map(|fault| &fault.client), &answer) {
             (None | Some(Client::Works(_)), Answer::Works) => return Ok(Vec::new()),

@@ -45,10 +45,14 @@ pub const COMPONENTS: &[Component] = &[
     apt("squid", &["squid"], &["squid", "-v"]),
     apt("tinyproxy", &["tinyproxy"], &["tinyproxy", "-v"]),
     apt("unbound", &["unbound"], &["unbound", "-V"]),
+    apt("monitoring-plugins", &["monitoring-plugins-basic"], &["test", "-x", "/usr/lib/nagios/plugins/check_http"]),
     apt("ip", &["iproute2"], &["ip", "-V"]),
     apt("curl", &["curl"], &["curl", "--version"]),
     apt("openssl", &["openssl"], &["openssl", "version"]),
     apt("faketime", &["faketime"], &["faketime", "--version"]),
+    apt("cc", &["gcc", "libc6-dev"], &["cc", "--version"]),
+    // The interpreter that scripts name: they run without a `PATH`.
+    apt("python3", &["python3"], &["/usr/bin/python3", "-c", "import asyncio; asyncio.timeout"]),
     apt("python", &["python3", "python3-venv"], &["python3", "-c", "import venv, ensurepip"]),
     Component {
         name: "moto",

@@ -2,7 +2,7 @@
 //!
 //! Lineman promises to name the cause of a failure. Whether it does is decided on the servers that
 //! people run: OpenSSH, gitolite, nginx before `git http-backend`, squid, tinyproxy, unbound,
-//! moto. This crate starts them, each with a directory of its own, on a port of its own, owned by
+//! moto, the Monitoring Plugins. This crate starts them, each with a directory of its own, on a port of its own, owned by
 //! a handle that ends it; plants faults in them; and lays out an installed Lineman to run against
 //! them. Beside Lineman it runs the system's own clients, so that a row of the fault table is
 //! known to be a real failure and not an opinion.
@@ -17,8 +17,9 @@ mod apis;
 mod authority;
 mod aws_client;
 mod component;
-mod curl_client;
+mod exec_client;
 mod fault;
+mod forge_client;
 mod git_client;
 mod http_client;
 mod moto;
@@ -36,8 +37,9 @@ pub use apis::Apis;
 pub use authority::{Authority, Identity, Validity};
 pub use aws_client::AwsClient;
 pub use component::{COMPONENTS, Component, Source, missing, not_run, notes_dir, require};
-pub use curl_client::CurlClient;
+pub use exec_client::ExecClient;
 pub use fault::{Answer, Client, Expect, Fault, Healthy, Integration, Table, judge};
+pub use forge_client::ForgeClient;
 pub use git_client::GitClient;
 pub use http_client::HttpClient;
 pub use moto::{Moto, OTHER_ACCOUNT, OWN_ACCOUNT};

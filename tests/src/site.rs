@@ -171,12 +171,15 @@ fn install(prefix: &Path, built: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What `lineman plugin new` writes, which is of use to nobody as it is.
+const TEMPLATE: &str = "template";
+
 /// The ids of the plugins of the source tree.
 fn plugins() -> Result<Vec<String>> {
     let mut ids = Vec::new();
     for entry in fs::read_dir(workspace().join("plugins"))? {
         let entry = entry?;
-        if entry.path().join("Cargo.toml").is_file() {
+        if entry.path().join("Cargo.toml").is_file() && entry.file_name() != TEMPLATE {
             ids.push(entry.file_name().to_string_lossy().into_owned());
         }
     }

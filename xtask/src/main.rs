@@ -2,9 +2,12 @@
 //!
 //! It knows how the project is built, tested and laid out, and nothing of what Lineman does.
 
+mod abi_plugin;
 mod bench;
 mod demo;
 mod deny;
+mod header;
+mod fuzz;
 mod narration;
 mod release;
 mod requirements;
@@ -41,8 +44,14 @@ enum Chore {
     },
     /// Check bans, licences and sources of the dependencies, and advisories where they can be had
     Deny,
+    /// Write the C header of the C door from its definition in Rust
+    Header,
     /// Check what the compiler does not: arrows between crates, dependencies, names, lengths
     Tidy,
+    /// Build the plugin of ABI 1.0 again, and compare it with the binary that is kept
+    AbiPlugin,
+    /// Run the fuzz targets, two at a time, and tell what they found
+    Fuzz(fuzz::Arguments),
     /// Measure Lineman beside what people would use in its place, and print the ratios
     Bench,
 }
@@ -53,7 +62,10 @@ fn main() -> ExitCode {
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Install { prefix, profile } => lineman_tests::build_and_install(&prefix, &profile),
         Chore::Deny => deny::run(),
+        Chore::Header => header::write(),
         Chore::Tidy => tidy::run(),
+        Chore::AbiPlugin => abi_plugin::run(),
+        Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Bench => bench::run(),
     };
     match done {

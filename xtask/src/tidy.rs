@@ -27,6 +27,7 @@ const RULES: &[(&str, Rule)] = &[
     ("plugins are loaded from their header", sources::loaders),
     ("nothing names the machine that it was written on", sources::machine),
     ("the commands of the README exist", sources::readme),
+    ("the C header says what its source says", sources::header),
 ];
 
 /// Checks every rule.
@@ -84,6 +85,8 @@ mod tests {
         );
         check("crates/lineman-abi/Cargo.toml", "[package]\nname = \"lineman-abi\"", "lineman-abi does not take");
         check("Cargo.toml", "[workspace.dependencies]\nserde = \"1\"", "serde does not say why");
+        let other = manifest("lineman-fuzz", "") + "[workspace.dependencies]\nserde = \"1\"";
+        check("fuzz/Cargo.toml", &other, "serde does not say why");
         check("Cargo.toml", "[workspace.dependencies]\n# Not needed.\nnobody = \"1\"", "nobody is not used");
         check("plugins/git/src/lib.rs", "//! A plugin.", "lineman-plugin-git does not forbid");
         check("crates/lineman-net/src/lib.rs", "use std::io;", "crates/lineman-net/src/lib.rs");
@@ -94,6 +97,11 @@ mod tests {
         check("crates/lineman-net/src/utils.rs", "", "utils.rs");
         check("crates/lineman-net/src/x.rs", concat!("load_from", "_file(path)"), "x.rs:1");
         check("docs/x.md", &format!("see {}", lineman_tests::workspace().display()), "docs/x.md:1");
+        check(
+            "crates/lineman-abi/include/lineman_plugin.h",
+            "/* nothing */",
+            "write it again with `cargo xtask header`",
+        );
         check("README.md", "run `cargo xtask frobnicate`", "README.md:1: there is no `cargo xtask frobnicate`");
     }
 }

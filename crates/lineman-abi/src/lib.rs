@@ -15,7 +15,12 @@
 //! Bytes are freed by whoever made them, which the types of `abi_stable` see to. A panic must
 //! not leave any of these functions. A library is never unloaded.
 //!
+//! That is the door for plugins in Rust. [`c`] is another with the same meaning, for every language
+//! that can export a C symbol.
+//!
 //! This is the only crate that names `abi_stable`; it knows nothing of providers, checks or JSON.
+
+pub mod c;
 
 use std::path::Path;
 
@@ -121,7 +126,10 @@ pub enum LoadError {
         reason: String,
     },
     /// The library exports no plugin.
-    NoSymbol,
+    NoSymbol {
+        /// The symbol that was looked for.
+        symbol: &'static str,
+    },
     /// The plugin was built with another release line of the layout checker.
     OtherChecker,
     /// The plugin was built with another major version of the ABI.
@@ -135,6 +143,20 @@ pub enum LoadError {
     OtherLayout,
     /// The plugin panicked while it was being loaded.
     Panicked,
+    /// What the library exports for the C door is no plugin's table.
+    OtherMagic,
+    /// The table for the C door ends before its last function.
+    TooSmall {
+        /// Its size, bytes.
+        found: usize,
+        /// The size of this version's, bytes.
+        expected: usize,
+    },
+    /// A function of the table for the C door is NULL.
+    MissingFunction {
+        /// Its name.
+        name: &'static str,
+    },
 }
 
 impl LoadError {
@@ -142,11 +164,14 @@ impl LoadError {
     pub fn code(&self) -> &'static str {
         match self {
             LoadError::NotALibrary { .. } => "not-a-library",
-            LoadError::NoSymbol => "no-symbol",
+            LoadError::NoSymbol { .. } => "no-symbol",
             LoadError::OtherChecker => "other-checker",
             LoadError::OtherVersion { .. } => "other-version",
             LoadError::OtherLayout => "other-layout",
             LoadError::Panicked => "panicked-on-load",
+            LoadError::OtherMagic => "other-magic",
+            LoadError::TooSmall { .. } => "too-small",
+            LoadError::MissingFunction { .. } => "missing-function",
         }
     }
 }
@@ -155,13 +180,22 @@ impl std::fmt::Display for LoadError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             LoadError::NotALibrary { reason } => write!(f, "the file is no loadable library: {reason}"),
-            LoadError::NoSymbol => write!(f, "the library exports no Lineman plugin (no symbol `{EXPORT_NAME}`)"),
+            LoadError::NoSymbol { symbol } => {
+                write!(f, "the library exports no Lineman plugin (no symbol `{symbol}`)")
+            }
             LoadError::OtherChecker => f.write_str("the plugin was built with another version of abi_stable"),
             LoadError::OtherVersion { found, expected } => {
                 write!(f, "the plugin was built for ABI {found}, this Lineman speaks ABI {expected}")
             }
             LoadError::OtherLayout => f.write_str("the plugin's root module has another layout than this ABI's"),
             LoadError::Panicked => f.write_str("the plugin panicked while it was being loaded"),
+            LoadError::OtherMagic => {
+                write!(f, "what the library exports as `{}` is no plugin's table: LINEMAN_MAGIC is missing", c::SYMBOL)
+            }
+            LoadError::TooSmall { found, expected } => {
+                write!(f, "the table `{}` has {found} bytes, fewer than the {expected} of this version", c::SYMBOL)
+            }
+            LoadError::MissingFunction { name } => write!(f, "the function `{name}` of `{}` is NULL", c::SYMBOL),
         }
     }
 }
@@ -171,10 +205,8 @@ impl std::error::Error for LoadError {}
 impl From<LibraryError> for LoadError {
     fn from(error: LibraryError) -> LoadError {
         match error {
-            LibraryError::OpenError { err, .. } => {
-                LoadError::NotALibrary { reason: err.to_string().split_whitespace().collect::<Vec<_>>().join(" ") }
-            }
-            LibraryError::GetSymbolError { .. } => LoadError::NoSymbol,
+            LibraryError::OpenError { err, .. } => LoadError::NotALibrary { reason: one_line(&err) },
+            LibraryError::GetSymbolError { .. } => LoadError::NoSymbol { symbol: EXPORT_NAME },
             LibraryError::InvalidAbiHeader(_) => LoadError::OtherChecker,
             LibraryError::IncompatibleVersionNumber { expected_version, actual_version, .. } => {
                 LoadError::OtherVersion { found: actual_version.to_string(), expected: expected_version.to_string() }
@@ -188,6 +220,11 @@ impl From<LibraryError> for LoadError {
             | LibraryError::Many(_) => LoadError::OtherLayout,
         }
     }
+}
+
+/// What a library says of a failure, on one line.
+fn one_line(error: &dyn std::fmt::Display) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -25,6 +25,8 @@ pub struct Catalog {
     capture: Vec<Pattern>,
     compiled: Vec<Compiled>,
     index: OnceLock<Index>,
+    /// Rules in words of a later format.
+    unread: Vec<Problem>,
 }
 
 /// The catalog as it is written.
@@ -39,6 +41,17 @@ struct File {
     capture: Vec<String>,
     #[serde(default, rename = "rule")]
     rules: Vec<Rule>,
+}
+
+/// The catalog as a description carries it, which may be newer than its reader.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Carried {
+    code_headers: Vec<String>,
+    provisioned_as: Vec<String>,
+    capture: Vec<String>,
+    #[serde(rename = "rule")]
+    rules: Vec<Value>,
 }
 
 /// Why a catalog cannot be used.
@@ -108,19 +121,50 @@ impl Catalog {
     /// When it is not in the format, or a rule breaks one of its laws.
     pub fn parse(plugin: &str, text: &str) -> Result<Catalog, CatalogError> {
         let file = toml::from_str(text).map_err(|error| syntax(plugin, &error))?;
-        Catalog::new(plugin, file)
+        Catalog::new(plugin, file, Vec::new())
     }
 
     /// Reads a catalog as a plugin's description carries it; nothing there is an empty catalog.
     ///
+    /// The plugin may be newer than its reader. A rule with a word or a cause that is not known
+    /// here is left out, for it must not match more than its author meant; [`Catalog::verify`]
+    /// tells of it.
+    ///
     /// # Errors
-    /// As [`Catalog::parse`].
+    /// When it is not in the format.
     pub fn from_value(plugin: &str, value: &Value) -> Result<Catalog, CatalogError> {
-        let file = match value {
-            Value::Null => File::default(),
-            value => File::deserialize(value).map_err(|error| syntax(plugin, &error))?,
+        let Carried { code_headers, provisioned_as, capture, rules } = match value {
+            Value::Null => Carried::default(),
+            value => Carried::deserialize(value).map_err(|error| syntax(plugin, &error))?,
         };
-        Catalog::new(plugin, file)
+        let (mut read, mut unread) = (Vec::new(), Vec::new());
+        for rule in rules.into_iter().take(MOST_RULES + 1) {
+            match Rule::deserialize(&rule) {
+                Ok(rule) => read.push(rule),
+                Err(error) => {
+                    let code = rule.get("code").and_then(Value::as_str).unwrap_or("?");
+                    unread.push(Problem { code: full_code(plugin, code), what: error.to_string() });
+                }
+            }
+        }
+        // A rule that goes may leave another one without what it names, so this may take turns.
+        loop {
+            let file = File {
+                code_headers: code_headers.clone(),
+                provisioned_as: provisioned_as.clone(),
+                capture: capture.clone(),
+                rules: read.clone(),
+            };
+            match Catalog::new(plugin, file, unread.clone()) {
+                Err(CatalogError::Rules { problems, .. })
+                    if read.iter().any(|rule| problems.iter().any(|it| it.code == full_code(plugin, &rule.code))) =>
+                {
+                    read.retain(|rule| !problems.iter().any(|it| it.code == full_code(plugin, &rule.code)));
+                    unread.extend(problems);
+                }
+                done => return done,
+            }
+        }
     }
 
     /// The catalog as a plugin's description carries it.
@@ -129,7 +173,7 @@ impl Catalog {
         serde_json::to_value(&self.file).unwrap_or_default()
     }
 
-    fn new(plugin: &str, file: File) -> Result<Catalog, CatalogError> {
+    fn new(plugin: &str, file: File, unread: Vec<Problem>) -> Result<Catalog, CatalogError> {
         let mut faults = Vec::new();
         let capture = patterns(&file.capture, &mut faults);
         let mut problems: Vec<Problem> =
@@ -144,11 +188,19 @@ impl Catalog {
             compiled.push(Compiled::new(rule, &capture, &mut faults));
             problems.extend(faults.into_iter().map(|what| Problem { code: full_code(plugin, &rule.code), what }));
         }
+        for rule in &file.rules {
+            let what = match &rule.replaced_by {
+                Some(_) if !rule.deprecated => "it is replaced by another, and not deprecated".to_owned(),
+                Some(code) if !codes.contains(code) => format!("it is replaced by {code}, which there is not"),
+                _ => continue,
+            };
+            problems.push(Problem { code: full_code(plugin, &rule.code), what });
+        }
         if file.rules.len() > MOST_RULES {
             problems.push(Problem { code: plugin.to_owned(), what: format!("more than {MOST_RULES} rules") });
         }
         if problems.is_empty() {
-            Ok(Catalog { plugin: plugin.to_owned(), file, capture, compiled, index: OnceLock::new() })
+            Ok(Catalog { plugin: plugin.to_owned(), file, capture, compiled, index: OnceLock::new(), unread })
         } else {
             Err(CatalogError::Rules { plugin: plugin.to_owned(), problems })
         }
@@ -190,9 +242,10 @@ impl Catalog {
     }
 
     /// Holds the catalog to its own examples: each is matched by its rule first and by no other
-    /// of equal weight, no near miss is matched, and every pattern compiles within its limit.
+    /// of equal weight, no near miss is matched, every pattern compiles within its limit, and no
+    /// rule was left out because it was not understood.
     pub fn verify(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
+        let mut problems = self.unread.clone();
         for (rule, compiled) in self.rules().iter().zip(&self.compiled) {
             let code = full_code(&self.plugin, &rule.code);
             let mut report = |what: String| problems.push(Problem { code: code.clone(), what });
@@ -357,9 +410,23 @@ mod tests {
         check("example = [\"acme: UnknownKey: AK1234\", ", "example = [] # ", "no example");
         check("near_miss = [\"acme: UnknownKeyring: none\"]", "near_miss = []", "no near miss");
         check("docs = [", "documents = [", "unknown field `documents`");
+        check("priority = 5", "replaced_by = \"unknown-key\"", "and not deprecated");
+        check("priority = 5", "deprecated = true\nreplaced_by = \"nobody\"", "replaced by nobody, which there is not");
         check("{ title = ", "{ name = \"x\", title = ", "unknown field `name`");
         check("\"5xx\"", "\"9xx\"", "not a status");
         check("code = \"unknown-key\"", "code = \"unknown-key\"\ncode = \"again\"", "duplicate key");
+    }
+
+    #[test]
+    fn a_rule_of_a_later_format_is_left_out_and_the_others_stay() {
+        let mut value = acme().to_value();
+        value["later"] = true.into();
+        value["rule"][0]["match"]["mood"] = "sour".into();
+        value["rule"][1]["cause"] = "credential.haunted".into();
+        let catalog = Catalog::from_value("acme", &value).unwrap();
+        assert_eq!(catalog.rules(), &acme().rules()[2..]);
+        let told = catalog.verify().iter().map(Problem::to_string).collect::<Vec<_>>().join("; ");
+        assert!(told.contains("unknown field `mood`") && told.contains("\"credential.haunted\""), "{told}");
     }
 
     #[test]

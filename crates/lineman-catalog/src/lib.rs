@@ -32,6 +32,8 @@
 //! docs = [{ title = "Errors", url = "https://docs.example.com/errors" }]
 //! capture = ['(?<key>AK[0-9]{4})']            # looked for to fill the message; never a condition
 //! priority = 0                                # added to the weight
+//! deprecated = false                          # whether the code is on its way out
+//! replaced_by = "key-rejected"                # and which one of this catalog takes its place
 //! example = ["acme: UnknownKey: AK1234", { status = 403, body = '{"code":"UnknownKey"}' }]
 //! near_miss = ["acme: UnknownKeyring: none"]
 //! [rule.match]                                # all that are given must hold
@@ -44,7 +46,9 @@
 //! ```
 //!
 //! In messages, details and remedies `{name}` stands for a named group of a `text`, `header` or
-//! `capture` pattern; a part in square brackets is left out when a name in it was not seen.
+//! `capture` pattern; a part in square brackets is left out when a name in it was not seen. Where
+//! the cause is `network.ip-not-allowed`, a group named `address` is the address that the provider
+//! saw: the finding is about it.
 //!
 //! Patterns are those of the `regex` crate (linear time), ignore case unless they say `(?-i)`,
 //! and see each line with its runs of blanks collapsed; `^` and `$` stand at line ends. A pattern

@@ -10,6 +10,10 @@ use crate::template::{Captures, Template};
 /// Longest matched line that is shown, in bytes.
 const LONGEST_LINE: usize = 400;
 
+/// The group of a pattern that captures the address that a provider saw, and the kind of subject
+/// that it makes.
+const ADDRESS: &str = "address";
+
 const WEIGHT_OF_CODE: i32 = 40;
 const WEIGHT_OF_HEADER: i32 = 30;
 const WEIGHT_OF_OPERATION: i32 = 20;
@@ -58,6 +62,8 @@ pub struct Match<'a> {
     pub origin: Option<Origin>,
     /// How closely the rule fits; the highest comes first.
     pub rank: i32,
+    /// The address that the provider says it saw, where a rule about addresses captured one.
+    pub address: Option<String>,
 }
 
 impl<'a> Match<'a> {
@@ -143,17 +149,22 @@ impl<'a> Match<'a> {
             text: String::new(),
             origin: None,
             rank: rule.priority,
+            address: captures.get(ADDRESS).filter(|_| rule.cause == Cause::NetworkIpNotAllowed).cloned(),
         })
     }
 
-    /// The finding that the rule describes; evidence and subject are for the caller to add.
+    /// The finding that the rule describes; evidence and subject are for the caller to add. A
+    /// refused address is the subject already, where the provider names it.
     pub fn finding(&self) -> Finding {
         let mut finding = Finding::new(&self.code, self.cause.clone(), &self.message).confidence(self.confidence);
         finding.detail.clone_from(&self.detail);
         finding.remedies.clone_from(&self.remedies);
         finding.docs.clone_from(&self.rule.docs);
         finding.also_possible.clone_from(&self.rule.also_possible);
-        finding
+        match &self.address {
+            Some(address) => finding.subject(ADDRESS, address),
+            None => finding,
+        }
     }
 }
 

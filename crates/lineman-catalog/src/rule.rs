@@ -37,6 +37,12 @@ pub struct Rule {
     /// Added to the weight of what matched.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: i32,
+    /// Whether the code is to be relied on no more. The rule goes on to match.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deprecated: bool,
+    /// The code of this catalog that takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<String>,
     /// What must hold.
     #[serde(rename = "match")]
     pub conditions: Conditions,

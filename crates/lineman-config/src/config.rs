@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 use jiff::civil::Date;
 use lineman_model::{Description, EndpointPolicy, Integration};
+use url::Url;
 
 /// What the loader needs to know of the plugins on this machine.
 pub trait Installed {
@@ -61,6 +62,8 @@ pub struct Vantage {
     pub name: Option<String>,
     /// The addresses that providers see the platform come from.
     pub egress_ips: Vec<IpNet>,
+    /// An address that answers with its caller's address as text.
+    pub echo_url: Option<Url>,
 }
 
 /// `[plugins]`: nothing else is ever loaded.

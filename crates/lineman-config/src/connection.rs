@@ -74,10 +74,11 @@ pub(crate) fn proxy_for_all(url: Secret) -> Proxy {
     Proxy { scheme: "all".to_owned(), url, chosen_by: "connection.proxy".to_owned() }
 }
 
-/// What the environment says, read as curl reads it: the lower-case name first, and for `http`
+/// The way to whatever the configuration says nothing of: the proxies and authorities of the
+/// environment, read as curl reads it: the lower-case name first, and for `http`
 /// the lower-case name alone, because a web server hands a request's `Proxy` header to a program
 /// as `HTTP_PROXY`.
-fn from_environment(env: &dyn Environment) -> Connection {
+pub fn from_environment(env: &dyn Environment) -> Connection {
     let first = |names: &[&'static str]| {
         names.iter().find_map(|name| {
             let value = env.var(name)?.into_string().ok()?;
@@ -113,6 +114,16 @@ fn from_environment(env: &dyn Environment) -> Connection {
 fn bad_url(node: &Node<'_>, error: impl Into<String>) {
     let help = "for example \"https://api.example.com\"";
     node.report(Problem::BadUrl { what: node.path.clone(), error: error.into(), help });
+}
+
+/// Reads an address that can be asked over HTTP.
+pub(crate) fn read_http_url(node: &Node<'_>) -> Option<Url> {
+    let url = Url::parse(&read_url(node)?).ok()?;
+    if matches!(url.scheme(), "http" | "https") {
+        return Some(url);
+    }
+    bad_url(node, "its scheme is not http or https");
+    None
 }
 
 /// Reads an absolute address with a host and without a password.

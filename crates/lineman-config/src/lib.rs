@@ -20,8 +20,11 @@
 mod command;
 mod config;
 mod connection;
+mod deprecated;
 mod edit;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod include;
 mod integration;
 mod load;
@@ -35,11 +38,14 @@ mod resolve;
 mod schema;
 mod settings;
 mod source;
+mod walk;
 
 pub use config::{
     Config, Configured, Environment, Grants, Installed, Place, Plugins, Policy, ProcessEnvironment, SecretRef,
     SecretSource, Suppression, Vantage,
 };
+pub use connection::from_environment;
+pub use deprecated::Deprecations;
 pub use edit::{EditError, disable, enable};
 pub use error::{ConfigError, Mistake};
 pub use load::{enabled, load, plugins};

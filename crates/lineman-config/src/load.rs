@@ -14,14 +14,14 @@ use crate::problem::Problem;
 use crate::reference::{absolute, read_variable};
 use crate::settings::{Shape, Shapes};
 use crate::source::{Document, Source};
-use crate::{include, integration, policy};
+use crate::{connection, include, integration, policy};
 
 /// The keys of the main file.
 pub(crate) const KEYS: [&str; 8] =
     ["version", "include", "plugins", "policy", "vantage", "defaults", "integration", "suppress"];
 /// The keys that an included file may not have: what the whole run is granted is said once.
 const MAIN_FILE_ONLY: [&str; 4] = ["plugins", "policy", "vantage", "defaults"];
-pub(crate) const VANTAGE_KEYS: [&str; 2] = ["name", "egress_ips"];
+pub(crate) const VANTAGE_KEYS: [&str; 3] = ["name", "egress_ips", "echo_url"];
 pub(crate) const DEFAULTS_KEYS: [&str; 1] = ["settings"];
 pub(crate) const SUPPRESS_KEYS: [&str; 4] = ["integration", "code", "until", "reason"];
 
@@ -64,13 +64,23 @@ pub fn plugins(path: &Path) -> Result<Plugins, ConfigError> {
 pub fn load(path: &Path, installed: &dyn Installed, env: &dyn Environment) -> Result<Config, ConfigError> {
     let mistakes = Mistakes::default();
     let sources = include::open(path, &mistakes);
+    read(&sources, mistakes, installed, env)
+}
+
+/// Reads sources that are open, with the mistakes that were made until then.
+pub(crate) fn read(
+    sources: &[Source],
+    mistakes: Mistakes,
+    installed: &dyn Installed,
+    env: &dyn Environment,
+) -> Result<Config, ConfigError> {
     let all_were_read = mistakes.is_empty();
     let documents: Vec<Document<'_>> = sources.iter().filter_map(Source::document).collect();
     let roots: Vec<Node<'_>> = documents.iter().map(|document| document.root(&mistakes)).collect();
-    let config = Reader { installed, env }.read(&roots, &sources, all_were_read);
+    let config = Reader { installed, env }.read(&roots, sources, all_were_read);
     drop(roots);
     drop(documents);
-    mistakes.verdict(&sources, config)
+    mistakes.verdict(sources, config)
 }
 
 /// What is known of the providers that integrations may name.
@@ -289,7 +299,8 @@ fn read_vantage(node: &Node<'_>) -> Vantage {
             None => item.report(Problem::BadNetwork { what: item.path.clone() }),
         }
     }
-    Vantage { name: node.get("name").and_then(|name| name.text()).map(str::to_owned), egress_ips }
+    let name = node.get("name").and_then(|name| name.text()).map(str::to_owned);
+    Vantage { name, egress_ips, echo_url: node.get("echo_url").and_then(|url| connection::read_http_url(&url)) }
 }
 
 fn read_suppression(node: &Node<'_>, names: Option<&Vec<&str>>) -> Option<Suppression> {

@@ -63,6 +63,7 @@ pub fn schema(plugins: &[&Description]) -> Value {
                 json!({
                     "name": text("What the place that the platform works from is called."),
                     "egress_ips": texts("The addresses that providers see the platform come from: addresses or networks."),
+                    "echo_url": text("An address that answers with its caller's address as text: it tells where a run came from."),
                 }),
                 &[],
             ),
@@ -254,8 +255,10 @@ fn secrets(plugin: &Description) -> Value {
         .flatten()
         .map(|(name, about)| {
             let mut reference = json!({ "$ref": "#/$defs/reference" });
-            if let Some(about) = about.get("description") {
-                reference["description"] = about.clone();
+            for word in ["description", "deprecated", "replaced_by"] {
+                if let Some(said) = about.get(word) {
+                    reference[word] = said.clone();
+                }
             }
             (name.clone(), reference)
         })

@@ -1,4 +1,3 @@
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -14,6 +13,7 @@ use crate::nearest::{list, nearest, quoted, suggestion};
 use crate::node::{Node, with_article};
 use crate::problem::Problem;
 use crate::reference::absolute;
+use crate::walk::walk;
 
 /// The settings that a plugin declares, ready to check an integration's.
 pub(crate) struct Shape {
@@ -77,8 +77,13 @@ impl Shape {
     }
 
     fn each_path(&self, settings: &mut Value, visit: &mut dyn FnMut(&mut String)) {
-        let paths = Paths { schema: &self.schema, steps: Cell::new(MOST_STEPS) };
-        paths.each(&self.schema, settings, 0, visit);
+        walk(&self.schema, settings, &mut |_, schema, value| {
+            if let Value::String(path) = value
+                && schema.get("format").and_then(Value::as_str) == Some("path")
+            {
+                visit(path);
+            }
+        });
     }
 
     fn report(&self, error: &ValidationError<'_>, layers: &Layers<'_>) {
@@ -144,50 +149,6 @@ impl Shape {
     fn beside(&self, error: &ValidationError<'_>) -> Option<&Value> {
         let (parent, _) = error.schema_path().as_str().rsplit_once('/')?;
         self.schema.pointer(parent)
-    }
-}
-
-/// How many parts of a schema are followed to find paths, and how deep: a schema may refer to
-/// itself, even twice.
-const MOST_STEPS: u32 = 100_000;
-const DEEPEST: u32 = 100;
-
-/// Finds what a schema gives the format `path`.
-struct Paths<'a> {
-    schema: &'a Value,
-    steps: Cell<u32>,
-}
-
-impl Paths<'_> {
-    /// Follows a part of the schema and the value that it is about together.
-    fn each(&self, schema: &Value, value: &mut Value, depth: u32, visit: &mut dyn FnMut(&mut String)) {
-        let Some(steps) = self.steps.get().checked_sub(1).filter(|_| depth < DEEPEST) else { return };
-        self.steps.set(steps);
-        let mut go = |schema: &Value, value: &mut Value| self.each(schema, value, depth + 1, visit);
-        let target = schema.get("$ref").and_then(Value::as_str).and_then(|target| target.strip_prefix('#'));
-        if let Some(target) = target.and_then(|target| self.schema.pointer(target)) {
-            go(target, value);
-        }
-        for keyword in ["allOf", "anyOf", "oneOf"] {
-            schema.get(keyword).and_then(Value::as_array).into_iter().flatten().for_each(|schema| go(schema, value));
-        }
-        match value {
-            Value::String(path) if schema.get("format").and_then(Value::as_str) == Some("path") => visit(path),
-            Value::Array(items) => {
-                if let Some(schema) = schema.get("items") {
-                    items.iter_mut().for_each(|item| go(schema, item));
-                }
-            }
-            Value::Object(fields) => {
-                for (name, field) in fields {
-                    let named = schema.get("properties").and_then(|properties| properties.get(name));
-                    if let Some(schema) = named.or_else(|| schema.get("additionalProperties")) {
-                        go(schema, field);
-                    }
-                }
-            }
-            _ => {}
-        }
     }
 }
 

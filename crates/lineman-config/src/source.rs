@@ -42,16 +42,19 @@ impl Source {
     pub(crate) fn open(path: &Path, index: usize, named_at: Option<At>, mistakes: &Mistakes) -> Option<Source> {
         let name = lineman_model::clean_line(&path.to_string_lossy(), 1000);
         match read(path, &name) {
-            Ok(text) => {
-                let source = Source { index, path: path.to_owned(), name, text };
-                source.report_syntax(mistakes);
-                Some(source)
-            }
+            Ok(text) => Some(Source::given(path, index, name, text, mistakes)),
             Err(problem) => {
                 mistakes.add(named_at, problem);
                 None
             }
         }
+    }
+
+    /// Takes a text over that stands in a file.
+    pub(crate) fn given(path: &Path, index: usize, name: String, text: String, mistakes: &Mistakes) -> Source {
+        let source = Source { index, path: path.to_owned(), name, text };
+        source.report_syntax(mistakes);
+        source
     }
 
     /// What TOML makes of the text; nothing when it is not TOML.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use lineman_host::Door;
 use lineman_host::probe::{Ground, Heard, Probe};
 use lineman_model::protocol::{CheckOutcome, CheckRequest, CloseRequest, Failure, FromWorker, event, host_call, op};
 use lineman_model::{CheckInfo, Finding, Integration, Level, SecretMap, Severity, Status};
@@ -17,7 +18,7 @@ use crate::{Case, endpoint};
 pub(crate) const DEADLINE: Duration = Duration::from_secs(15);
 /// How much later than its deadline an answer may come: the host gives less, and this machine may
 /// be busy.
-pub(crate) const SLACK: Duration = Duration::from_secs(2);
+pub(crate) const LEEWAY: Duration = Duration::from_secs(2);
 /// How long a plugin may be silent before it is taken to have said everything.
 pub(crate) const QUIET: Duration = Duration::from_millis(300);
 /// How long a shutdown may take.
@@ -193,7 +194,7 @@ impl<'a> Bench<'a> {
         let mut all = Vec::new();
         for some in checks.chunks(most) {
             let calls = self.check_each(some, place, DEADLINE)?;
-            self.settle(&calls, DEADLINE + SLACK).await?;
+            self.settle(&calls, DEADLINE + LEEWAY).await?;
             all.extend(calls);
         }
         Ok(all)
@@ -213,6 +214,7 @@ impl<'a> Bench<'a> {
 
     /// Submits whatever bytes.
     pub(crate) fn submit_bytes(&mut self, op: &str, what: &str, request: &[u8]) -> Result<u64, Fault> {
+        self.behind_a_library("bytes that are no JSON do not reach a program: frames are JSON")?;
         let call = self.probe.submit_bytes(op, request)?;
         self.calls.insert(call, Call { what: what.to_owned(), ..Call::default() });
         Ok(call)
@@ -244,14 +246,24 @@ impl<'a> Bench<'a> {
 
     /// Tells the plugin to shut down, and says whether it did so in time.
     pub(crate) async fn shut_down(&mut self) -> Result<bool, Fault> {
+        self.behind_a_library("a program ends when it shuts down")?;
         let before = self.shutdowns;
         self.probe.shut_down()?;
         self.listen(Instant::now() + SHUTDOWN, |bench| bench.shutdowns > before).await?;
         Ok(self.shutdowns > before)
     }
 
+    /// Some questions are answered by the worker, which for a program is no longer there.
+    fn behind_a_library(&self, otherwise: &str) -> Result<(), Fault> {
+        match self.kit.subject.door() {
+            Door::Exec1 => Err(Fault::Skip(otherwise.to_owned())),
+            Door::Rust1 | Door::C1 => Ok(()),
+        }
+    }
+
     /// How many descriptors the worker has open.
     pub(crate) async fn descriptors(&mut self) -> Result<u64, Fault> {
+        self.behind_a_library("a program is not asked for its descriptors")?;
         self.descriptors = None;
         self.probe.measure()?;
         self.listen(Instant::now() + DEADLINE, |bench| bench.descriptors.is_some()).await?;

@@ -180,7 +180,13 @@ impl Case {
     pub(crate) fn is_about_time(self) -> bool {
         matches!(
             self,
-            Case::Quick | Case::Deadline | Case::Cancellation | Case::Parallel | Case::NotStalled | Case::Shutdown
+            Case::Quick
+                | Case::HugeRequests
+                | Case::Deadline
+                | Case::Cancellation
+                | Case::Parallel
+                | Case::NotStalled
+                | Case::Shutdown
         )
     }
 }

@@ -2,7 +2,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use lineman_host::{MANIFEST, Manifest, ManifestError, Package, RUST_DOOR};
+use lineman_host::{Door, MANIFEST, Manifest, ManifestError, Package};
 
 /// What every ELF file begins with.
 const ELF: [u8; 4] = *b"\x7fELF";
@@ -78,9 +78,11 @@ impl Subject {
         Ok(Subject { path, library, shipped: Some(Shipped { directory, manifest }), _package: Some(package) })
     }
 
-    /// The door through which it is entered; that of this ABI, where nothing says otherwise.
-    pub(crate) fn door(&self) -> &str {
-        let manifest = self.shipped.as_ref().and_then(|shipped| shipped.manifest.as_ref().ok());
-        manifest.map_or(RUST_DOOR, |manifest| &manifest.abi)
+    /// The door through which it is entered; that of the SDK, where nothing says otherwise.
+    pub(crate) fn door(&self) -> Door {
+        let library = self.library.as_ref().ok();
+        let named =
+            self.shipped.as_ref().and_then(|shipped| shipped.manifest.as_ref().ok()?.door(&shipped.directory).ok());
+        named.or_else(|| Door::of(library?).ok()).unwrap_or(Door::Rust1)
     }
 }

@@ -33,6 +33,7 @@ mod selection;
 mod stopwatch;
 mod subject;
 mod tries;
+mod vantage;
 mod verdict;
 mod view;
 
@@ -44,4 +45,5 @@ pub use plan::{INPUTS, PLUGIN, Plan, plan};
 pub use run::{Executor, Progress, RunInfo, run};
 pub use selection::{PlanError, Selection};
 pub use subject::{Subject, Unavailable};
+pub use vantage::Platform;
 pub use view::{CheckPlan, IntegrationPlan, PLAN_SCHEMA, PlanView};

@@ -202,7 +202,8 @@ impl<'a> Walk<'a> {
     fn sum_up(&self) -> IntegrationReport {
         let mut done: Vec<Done> = lock(&self.done).drain(..).flatten().collect();
         causes::link(&mut done);
-        let report = verdict::report(self.line, done);
+        let mut report = verdict::report(self.line, done);
+        self.shared.outlook.add_to(&mut report);
         (self.shared.events)(Event::IntegrationFinished { integration: Box::new(report.clone()) });
         report
     }

@@ -82,6 +82,8 @@ impl Step {
             explains: false,
             blocking: Blocking::No,
             calls: Vec::new(),
+            deprecated: false,
+            replaced_by: None,
         };
         Step { work: Work::Known { info, findings, holds }, left_out: None, needs: Vec::new(), named: false }
     }

@@ -13,7 +13,8 @@ use tokio::time::Instant;
 
 use crate::gates::{Gates, Limits};
 use crate::line::Walk;
-use crate::{Plan, Subject, Suppression, causes};
+use crate::vantage::{self, Outlook};
+use crate::{Plan, Platform, Subject, Suppression, causes};
 
 /// How long the end of a session may take.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
@@ -55,6 +56,8 @@ pub struct RunInfo {
     pub lineman_version: String,
     /// Known findings that do not count.
     pub suppressions: Vec<Suppression>,
+    /// Where the platform itself works from.
+    pub platform: Platform,
 }
 
 /// What everything in one run shares.
@@ -63,6 +66,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) limits: &'a Limits,
     pub(crate) gates: Gates,
     pub(crate) suppressions: &'a [Suppression],
+    pub(crate) outlook: Outlook<'a>,
     pub(crate) today: Date,
     /// When the run must be over.
     pub(crate) end: Instant,
@@ -93,6 +97,10 @@ pub async fn run(
         limits: &limits,
         gates: Gates::new(&limits, &plan.lines),
         suppressions: &info.suppressions,
+        outlook: Outlook {
+            platform: &info.platform,
+            seen: info.vantage.seen_ip.as_deref().and_then(|address| address.parse().ok()),
+        },
         today: started_at.to_zoned(TimeZone::UTC).date(),
         end: start.checked_add(limits.run).unwrap_or(start + FOR_EVER),
         events: &events,
@@ -105,7 +113,7 @@ pub async fn run(
         duration_ms: 0,
         lineman_version: info.lineman_version,
         complete: false,
-        vantage: info.vantage,
+        vantage: info.vantage.clone(),
     };
     events(Event::RunStarted { run: run.clone(), integrations: plan.integrations(), checks: plan.checks() });
 
@@ -120,6 +128,10 @@ pub async fn run(
     };
 
     let integrations: Vec<_> = walks.into_iter().map(Walk::finish).collect();
+    if run.vantage.seen_ip.is_none() {
+        let told = integrations.iter().flat_map(|it| it.findings()).find_map(vantage::told);
+        run.vantage.seen_ip = told.map(|address| address.to_string());
+    }
     run.finished_at = Timestamp::now();
     run.duration_ms = milliseconds(start.elapsed());
     let report = Report {

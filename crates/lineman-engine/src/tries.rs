@@ -189,6 +189,7 @@ impl Tries<'_> {
 
     fn complete(&self, findings: &mut [Finding]) {
         let integration = &self.line.integration.name;
+        findings.iter_mut().for_each(|finding| self.shared.outlook.explain(finding));
         complete(findings, integration, self.info, self.shared.suppressions, self.shared.today);
     }
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use lineman_model::{Description, PluginRef};
 
-use crate::guard;
-use crate::manifest::{MANIFEST, Manifest, ManifestError, RUST_DOOR};
+use crate::manifest::{MANIFEST, Manifest, ManifestError};
 use crate::worker::hash_of;
+use crate::{Door, guard};
 
 /// Where plugins are looked for: absolute directories, first match wins.
 #[derive(Clone, Debug, Default)]
@@ -59,7 +59,12 @@ impl Installed {
         &self.manifest.id
     }
 
-    /// Its library for this target.
+    /// How it is entered.
+    pub fn door(&self) -> Result<Door, ManifestError> {
+        self.manifest.door(&self.directory)
+    }
+
+    /// Its library or program for this target.
     pub fn library(&self) -> Result<PathBuf, ManifestError> {
         Ok(self.directory.join(&self.manifest.library(&self.directory)?.file))
     }
@@ -68,10 +73,7 @@ impl Installed {
     pub fn description(&self) -> Result<Description, ManifestError> {
         guard::plugin(&self.directory)?;
         guard::file(&self.directory.join(MANIFEST))?;
-        if self.manifest.abi != RUST_DOOR {
-            let problem = format!("is entered by the door `{}`, which this Lineman does not know", self.manifest.abi);
-            return Err(ManifestError::new(&self.directory.join(MANIFEST), problem));
-        }
+        self.door()?;
         guard::file(&self.library()?)?;
         guard::file(&self.directory.join(&self.manifest.description.file))?;
         self.manifest.description(&self.directory)

@@ -21,12 +21,17 @@ pub(crate) fn encode(message: &impl Serialize) -> io::Result<Zeroizing<Vec<u8>>>
     Ok(frame)
 }
 
-fn checked(length: [u8; 4]) -> io::Result<usize> {
-    let length = u32::from_le_bytes(length) as usize;
-    if length > MAX_FRAME {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a frame of {length} bytes is too large")));
+fn checked(prefix: [u8; 4]) -> io::Result<usize> {
+    let length = u32::from_le_bytes(prefix) as usize;
+    if length <= MAX_FRAME {
+        return Ok(length);
     }
-    Ok(length)
+    // Text is always a length beyond every limit. It is not quoted: it may be a part of a secret.
+    let problem = match prefix.iter().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~')) {
+        true => "text where a frame should begin; what it has to print belongs on its standard error".to_owned(),
+        false => format!("a frame of {length} bytes, more than the {MAX_FRAME} allowed"),
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidData, problem))
 }
 
 /// The next frame's JSON; none at a clean end.

@@ -2,7 +2,7 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::manifest::ManifestError;
 
@@ -21,9 +21,13 @@ pub(crate) fn file(path: &Path) -> Result<(), ManifestError> {
 /// The directory of a plugin, and the directories above it, in which it could be replaced.
 pub(crate) fn plugin(directory: &Path) -> Result<(), ManifestError> {
     file(directory)?;
-    let real = directory.canonicalize();
-    let real = real.map_err(|error| ManifestError::new(directory, format!("cannot be found: {error}")))?;
-    for (height, above) in real.ancestors().skip(1).enumerate() {
+    let real = real(directory)?;
+    plugins(real.parent().unwrap_or(&real))
+}
+
+/// A directory of plugins, and the directories above it.
+pub(crate) fn plugins(directory: &Path) -> Result<(), ManifestError> {
+    for (height, above) in real(directory)?.ancestors().enumerate() {
         let seen = look(above)?;
         // Groups that may write to what lies higher, a home directory for one, are the system's own.
         let forbidden = if height == 0 { GROUP_OR_OTHERS_WRITE } else { OTHERS_WRITE };
@@ -35,6 +39,10 @@ pub(crate) fn plugin(directory: &Path) -> Result<(), ManifestError> {
         }
     }
     Ok(())
+}
+
+fn real(path: &Path) -> Result<PathBuf, ManifestError> {
+    path.canonicalize().map_err(|error| ManifestError::new(path, format!("cannot be found: {error}")))
 }
 
 /// The configuration, or what is kept beside it: not everybody may write it. A group may, because

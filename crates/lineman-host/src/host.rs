@@ -14,20 +14,16 @@ use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
-use crate::Installed;
+use crate::attempt::{Attempt, GRACE, Session, attempt};
 use crate::confinement::Reach;
 use crate::manifest::{self, Manifest, ManifestError};
-use crate::process::{CallEvent, Launch, LaunchError, Worker};
+use crate::process::{Code, Launch, LaunchError, Worker};
 use crate::programs;
 use crate::scratch::Scratch;
 use crate::spawner::Spawner;
 use crate::worker::{NOT_CONFINED, hex};
+use crate::{Door, Installed};
 
-/// How long after a call's deadline its answer may still come: the plugin counts from when it
-/// got the call, the host from when it sent it.
-const GRACE: Duration = Duration::from_millis(500);
-/// How long a cancelled call has to end before its worker is ended for it.
-const CANCELLED: Duration = Duration::from_millis(250);
 /// How long is waited for processes to be gone that were killed.
 const LAST: Duration = Duration::from_secs(2);
 /// A plugin that ends this many workers of its own is set aside for the run.
@@ -58,7 +54,7 @@ impl HostOptions {
     }
 }
 
-/// Why the host cannot work, or a library cannot be described.
+/// Why the host cannot work, or a plugin cannot be described.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// The operating system refuses.
@@ -132,30 +128,6 @@ struct Plugin {
     crashes: AtomicUsize,
 }
 
-struct Session {
-    id: u64,
-    redactor: Redactor,
-    directory: PathBuf,
-}
-
-/// How one attempt of a call ended.
-enum Attempt {
-    Answered(CheckAnswer),
-    /// The worker ended under it.
-    Died {
-        ending: String,
-        stderr: Vec<String>,
-        findings: Vec<Finding>,
-    },
-    /// It never answered.
-    Hung {
-        findings: Vec<Finding>,
-        alone: bool,
-    },
-    /// No worker could be had.
-    NotLaunched(Box<Finding>),
-}
-
 impl Host {
     /// Starts a host in the current tokio runtime.
     pub fn start(options: HostOptions) -> Result<Host, HostError> {
@@ -191,12 +163,18 @@ impl Host {
         lock(&self.plugins).insert(plugin.spec.installed.id().to_owned(), Arc::new(plugin));
     }
 
-    /// What a library says of itself, asked in a worker.
+    /// What a library or program says of itself, asked in a worker.
     pub async fn describe(&self, library: &Path) -> Result<Box<RawValue>, HostError> {
+        self.described(library, door_of(library)?).await
+    }
+
+    /// [`Host::describe`], by a door that is known.
+    pub(crate) async fn described(&self, library: &Path, door: Door) -> Result<Box<RawValue>, HostError> {
         // Not below the plugins: nobody knows yet which one it is.
         let own = self.scratch.path(format!("describe-{}", self.next_session.fetch_add(1, Ordering::Relaxed)));
         let reach = Reach::new(library, [], &own);
-        let launch = self.launch(library.to_owned(), String::new(), Vec::new(), &own, reach)?;
+        let code = Code { file: library.to_owned(), door, sha256: String::new() };
+        let launch = self.launch(code, Vec::new(), &own, reach)?;
         match Worker::launch(&self.spawner, &launch).await {
             Ok((worker, description)) => {
                 worker.shutdown().await;
@@ -206,6 +184,7 @@ impl Host {
                 let code = match &error {
                     LaunchError::NotLoaded { code, .. } => code.clone(),
                     LaunchError::Died { .. } => "died-on-load".to_owned(),
+                    LaunchError::BadOutput { .. } => "bad-output".to_owned(),
                     LaunchError::TimedOut => "timed-out-on-load".to_owned(),
                     LaunchError::Spawn(_) => "no-worker".to_owned(),
                 };
@@ -220,11 +199,12 @@ impl Host {
         }
     }
 
-    /// Writes the shippable directory of a library: the library, `description.json` and
+    /// Writes the shippable directory of a library or program: the file, `description.json` and
     /// `plugin.toml`.
     pub async fn pack(&self, library: &Path, licence: &str, out: &Path) -> Result<Manifest, HostError> {
-        let description = self.describe(library).await?;
-        Ok(manifest::write(library, description.get(), licence, out)?)
+        let door = door_of(library)?;
+        let description = self.described(library, door).await?;
+        Ok(manifest::write(library, door, description.get(), licence, out)?)
     }
 
     /// Runs one check to its end and gives what it found, redacted.
@@ -291,8 +271,12 @@ impl Host {
             Attempt::NotLaunched(finding) => only(*finding),
             Attempt::Died { ending, stderr, findings } => {
                 plugin.crashes.fetch_add(1, Ordering::Relaxed);
-                let message = format!("The plugin `{}` {ending} during {check}.", integration.provider);
-                self.fault("lineman/plugin-crashed", Cause::PluginCrashed, message, stderr, findings, &plugin, &session)
+                let (code, cause, what) = match ending.bad_output {
+                    Some(problem) => ("lineman/plugin-bad-output", Cause::PluginBadOutput, format!("sent {problem}")),
+                    None => ("lineman/plugin-crashed", Cause::PluginCrashed, ending.how),
+                };
+                let message = format!("In {check}, the plugin `{}` {what}.", integration.provider);
+                self.fault(code, cause, message, stderr, findings, &plugin, &session)
             }
             Attempt::Hung { findings, .. } => {
                 let message = format!("The plugin `{}` did not answer {check} in time.", integration.provider);
@@ -428,17 +412,18 @@ impl Host {
 
     async fn load(&self, plugin: &Plugin) -> Result<Worker, LaunchError> {
         let installed = &plugin.spec.installed;
-        let (library, sha256) = match (installed.library(), installed.manifest.library(&installed.directory)) {
-            (Ok(library), Ok(file)) => (library, file.sha256.clone()),
-            (Err(error), _) | (_, Err(error)) => {
+        let file = installed.manifest.library(&installed.directory);
+        let code = match (installed.door(), installed.library(), file) {
+            (Ok(door), Ok(path), Ok(file)) => Code { file: path, door, sha256: file.sha256.clone() },
+            (Err(error), ..) | (_, Err(error), _) | (.., Err(error)) => {
                 return Err(LaunchError::NotLoaded { code: "no-library".to_owned(), message: error.to_string() });
             }
         };
         let own = self.scratch.of_plugin(installed.id());
         let named = plugin.spec.paths.iter().map(PathBuf::as_path).chain(plugin.programs.values().map(Path::new));
-        let reach = Reach::new(&library, named, &own);
+        let reach = Reach::new(&code.file, named, &own);
         let launch = self
-            .launch(library, sha256, plugin.spec.environment.clone(), &own.join("worker"), reach)
+            .launch(code, plugin.spec.environment.clone(), &own.join("worker"), reach)
             .map_err(|error| LaunchError::NotLoaded { code: "no-directory".to_owned(), message: error.to_string() })?;
         let launch = Launch {
             memory: plugin.spec.limits.memory.map_or(launch.memory, |most| most.min(launch.memory)),
@@ -460,8 +445,7 @@ impl Host {
 
     fn launch(
         &self,
-        library: PathBuf,
-        sha256: String,
+        code: Code,
         environment: Vec<(String, String)>,
         directory: &Path,
         reach: Reach,
@@ -472,8 +456,7 @@ impl Host {
             .map_err(|source| HostError::Io { doing: "no working directory for a worker", source })?;
         Ok(Launch {
             executable: self.options.executable.clone(),
-            library,
-            sha256,
+            code,
             memory: self.options.worker_memory,
             environment,
             directory,
@@ -483,82 +466,12 @@ impl Host {
     }
 }
 
-async fn attempt(
-    worker: &Worker,
-    request: &mut CheckRequest,
-    session: &Session,
-    deadline: Duration,
-    progress: &(dyn Fn(String) + Send + Sync),
-) -> Attempt {
-    request.deadline_ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-    let until = Instant::now() + deadline + GRACE;
-    let redactor = session.redactor.clone();
-    let mut call = match worker.submit(op::CHECK, session.id, request, redactor) {
-        Ok(call) => call,
-        Err(error) => return Attempt::Answered(bad(&request.check, &error.to_string(), Vec::new())),
-    };
-    let mut findings = Vec::new();
-    let mut until = until;
-    // Since when nobody waits for it any more, as whether it was alone in the worker then.
-    let mut cancelled = None;
-    loop {
-        let event = match timeout_at(until, call.events.recv()).await {
-            Ok(Some(event)) => event,
-            Ok(None) => return Attempt::Died { ending: worker.ended().await, stderr: worker.stderr(), findings },
-            Err(_) if cancelled.is_none() => {
-                // Asked now: calls that hang together are let go of together.
-                cancelled = Some(!worker.serves_others(session.id));
-                worker.cancel(call.call);
-                until = Instant::now() + CANCELLED;
-                continue;
-            }
-            Err(_) => {
-                worker.kill();
-                worker.forget(call.call);
-                return Attempt::Hung { findings, alone: cancelled.unwrap_or_default() };
-            }
-        };
-        let answer = match event {
-            CallEvent::Finding(mut finding) => {
-                session.redactor.scrub_finding(&mut finding);
-                findings.push(*finding);
-                continue;
-            }
-            CallEvent::Progress(said) => {
-                progress(lineman_model::clean_line(&session.redactor.scrub(&said.text), 200));
-                continue;
-            }
-            CallEvent::Result(mut outcome) => {
-                outcome.for_each_text(&mut |text| *text = session.redactor.scrub(text));
-                CheckAnswer { findings, outcome }
-            }
-            CallEvent::Failed(failure) => {
-                if let Some(alone) = cancelled {
-                    worker.forget(call.call);
-                    return Attempt::Hung { findings, alone };
-                }
-                let message = session.redactor.scrub(&lineman_model::clean_line(&failure.message, 500));
-                let cause = if failure.cause.is_ours() { failure.cause } else { Cause::PluginBadOutput };
-                let code = format!("lineman/{}", cause.as_str().replace('.', "-"));
-                findings.push(Finding::new(code, cause, format!("In {}, {message}.", request.check)));
-                CheckAnswer { findings, ..CheckAnswer::default() }
-            }
-            CallEvent::Refused(code) => {
-                bad(&request.check, &format!("the plugin refused the call with code {code}"), findings)
-            }
-            CallEvent::Bad(problem) => {
-                bad(&request.check, &session.redactor.scrub(&format!("the plugin sent {problem}")), findings)
-            }
-        };
-        worker.forget(call.call);
-        return Attempt::Answered(answer);
-    }
-}
-
-fn bad(check: &str, problem: &str, mut findings: Vec<Finding>) -> CheckAnswer {
-    let message = format!("In {check}, {problem}.");
-    findings.push(Finding::new("lineman/plugin-bad-output", Cause::PluginBadOutput, message));
-    CheckAnswer { findings, ..CheckAnswer::default() }
+fn door_of(library: &Path) -> Result<Door, HostError> {
+    Door::of(library).map_err(|error| HostError::NotLoaded {
+        library: library.to_owned(),
+        code: error.code().to_owned(),
+        message: error.to_string(),
+    })
 }
 
 fn not_launched(plugin: &Plugin, error: LaunchError) -> Finding {
@@ -568,6 +481,7 @@ fn not_launched(plugin: &Plugin, error: LaunchError) -> Finding {
         LaunchError::NotLoaded { code, .. } if code == NOT_CONFINED => ("no-worker", Cause::PluginCrashed),
         LaunchError::NotLoaded { .. } => ("plugin-incompatible", Cause::PluginIncompatible),
         LaunchError::Died { .. } => ("plugin-crashed", Cause::PluginCrashed),
+        LaunchError::BadOutput { .. } => ("plugin-bad-output", Cause::PluginBadOutput),
         LaunchError::TimedOut => ("plugin-timed-out", Cause::PluginTimedOut),
         LaunchError::Spawn(_) => ("no-worker", Cause::PluginCrashed),
     };

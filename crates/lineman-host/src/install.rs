@@ -97,6 +97,7 @@ impl Host {
         let own = manifest.library(package)?.file.clone();
         let fault = |error: io::Error| ManifestError::new(plugins, format!("cannot be written to: {error}"));
         DirBuilder::new().recursive(true).mode(0o755).create(plugins).map_err(fault)?;
+        guard::plugins(plugins)?;
         let beside = private(".installing-").tempdir_in(plugins).map_err(fault)?;
         let staged = beside.path().join(&manifest.id);
         DirBuilder::new().mode(0o755).create(&staged).map_err(fault)?;
@@ -117,7 +118,7 @@ impl Host {
         write(&staged.join(NOTE), note.as_bytes()).map_err(fault)?;
         write(&staged.join(MANIFEST), &bytes).map_err(fault)?;
 
-        let says = self.describe(&staged.join(&own)).await?;
+        let says = self.described(&staged.join(&own), manifest.door(package)?).await?;
         if hex(&Sha256::digest(says.get().as_bytes())) != manifest.description.sha256 {
             let problem = "does not describe itself as the description of its package says";
             return Err(ManifestError::untrusted(&package.join(&own), problem).into());
@@ -127,7 +128,6 @@ impl Host {
 
         let directory = plugins.join(staged.id());
         let replaced = into_place(&staged.directory, &directory)?;
-        guard::plugin(&directory)?;
         Ok(Arrival { installed: Installed { directory, ..staged }, replaced, signed_by })
     }
 }

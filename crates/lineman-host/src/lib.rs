@@ -2,9 +2,9 @@
 //!
 //! A plugin is foreign code: it may crash, hang, flood, or end the process with status 0 while it
 //! is being loaded. So the host never loads one. It starts itself again as a *worker*
-//! ([`worker_main`]), which loads one library and speaks frames over a pipe. A worker that ends
-//! costs the calls that were in it, and of those only the ones that end a worker of their own are
-//! laid at the plugin's door ([`Host::check`]).
+//! ([`worker_main`]), which loads one library, or becomes one program, as the plugin's [`Door`]
+//! says, and speaks frames over a pipe. A worker that ends costs the calls that were in it, and of
+//! those only the ones that end a worker of their own are laid to the plugin ([`Host::check`]).
 //!
 //! This crate knows processes and bytes. It never interprets a finding, plans a check, renders or
 //! knows a provider. What isolation gives: faults stay where they are made, and a plugin reaches
@@ -12,9 +12,13 @@
 //! own directory ([`Confinement`]). It is not a sandbox for hostile code, which may use the network
 //! as it likes.
 
+mod attempt;
 mod confinement;
 mod discover;
+mod door;
 mod frame;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod guard;
 mod host;
 mod install;
@@ -34,11 +38,12 @@ mod worker;
 
 pub use confinement::{Bound, Confinement};
 pub use discover::{Found, Installed, SearchPath, discover};
+pub use door::{Door, NoDoor, UnknownDoor};
 pub use guard::configuration as guard_configuration;
 pub use host::{Host, HostError, HostOptions, PluginLimits, PluginSpec};
 pub use install::Arrival;
 pub use lock::{Acceptance, LockFile, Locked};
-pub use manifest::{DESCRIPTION, HashedFile, MANIFEST, Manifest, ManifestError, RUST_DOOR, TARGET};
+pub use manifest::{DESCRIPTION, HashedFile, MANIFEST, Manifest, ManifestError, TARGET};
 pub use package::Package;
 pub use policy::endpoints as refused_endpoints;
 pub use programs::find as find_programs;

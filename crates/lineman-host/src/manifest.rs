@@ -10,10 +10,14 @@ use lineman_model::{Description, ProtocolRange};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::Door;
+use crate::door::{SCRIPT, UnknownDoor};
 use crate::worker::hex;
 
 /// The target that this host runs on, and whose libraries it can load.
 pub const TARGET: &str = env!("LINEMAN_TARGET");
+/// The target of a script: any whose interpreter is there.
+const ANY_TARGET: &str = "any";
 
 /// File name of the manifest.
 pub const MANIFEST: &str = "plugin.toml";
@@ -38,13 +42,13 @@ pub struct Manifest {
     /// Its licence, as an SPDX expression.
     #[serde(default)]
     pub licence: String,
-    /// The door: `rust-1`.
+    /// The door, as [`Door::as_str`] spells it; a newer one is kept, and refused when it is used.
     pub abi: String,
     /// The protocol versions that it speaks.
     pub protocol: ProtocolRange,
     /// The description beside it.
     pub description: HashedFile,
-    /// The library for each target.
+    /// The library or program for each target; `any` is for scripts, which serve every target.
     pub target: BTreeMap<String, HashedFile>,
 }
 
@@ -56,9 +60,6 @@ pub struct HashedFile {
     /// SHA-256 of its bytes, hexadecimal.
     pub sha256: String,
 }
-
-/// The door through which a library of this ABI is entered.
-pub const RUST_DOOR: &str = "rust-1";
 
 /// Why a plugin's directory cannot be used.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -92,27 +93,39 @@ impl Manifest {
     pub(crate) fn read_with_bytes(directory: &Path) -> Result<(Manifest, Vec<u8>), ManifestError> {
         let path = directory.join(MANIFEST);
         let bytes = read_limited(&path, MANIFEST_LIMIT)?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| ManifestError::new(&path, "is not UTF-8"))?;
+        Ok((Manifest::parse(&path, &bytes)?, bytes))
+    }
+
+    /// Reads the text of a manifest; `path` is where it stands, for what is said of it.
+    pub(crate) fn parse(path: &Path, text: &[u8]) -> Result<Manifest, ManifestError> {
+        let text = std::str::from_utf8(text).map_err(|_| ManifestError::new(path, "is not UTF-8"))?;
         let manifest: Manifest =
-            toml::from_str(text).map_err(|error| ManifestError::new(&path, error.message().to_owned()))?;
+            toml::from_str(text).map_err(|error| ManifestError::new(path, error.message().to_owned()))?;
         if !is_id(&manifest.id) {
             let problem = format!("`{}` is not an id: lower-case letters, digits and hyphens", manifest.id);
-            return Err(ManifestError::new(&path, problem));
+            return Err(ManifestError::new(path, problem));
         }
         for file in manifest.target.values().chain([&manifest.description]) {
             // A name, never a way out of the directory.
             if file.file.is_empty() || file.file.starts_with('.') || file.file.contains(['/', '\\']) {
-                return Err(ManifestError::new(&path, format!("`{}` is not a file name", file.file)));
+                return Err(ManifestError::new(path, format!("`{}` is not a file name", file.file)));
             }
         }
-        Ok((manifest, bytes))
+        Ok(manifest)
     }
 
-    /// The library for this target.
+    /// The door by which the plugin is entered.
+    pub fn door(&self, directory: &Path) -> Result<Door, ManifestError> {
+        self.abi.parse().map_err(|error: UnknownDoor| ManifestError::new(&directory.join(MANIFEST), error.to_string()))
+    }
+
+    /// The library or program for this target.
     pub fn library(&self, directory: &Path) -> Result<&HashedFile, ManifestError> {
-        self.target.get(TARGET).ok_or_else(|| {
+        let any = || self.target.get(ANY_TARGET).filter(|_| self.abi == Door::Exec1.as_str());
+        self.target.get(TARGET).or_else(any).ok_or_else(|| {
             let has: Vec<&str> = self.target.keys().map(String::as_str).collect();
-            let problem = format!("has no library for {TARGET}, only for {}", has.join(", "));
+            let what = if self.abi == Door::Exec1.as_str() { "program" } else { "library" };
+            let problem = format!("has no {what} for {TARGET}, only for {}", has.join(", "));
             ManifestError::new(&directory.join(MANIFEST), problem)
         })
     }
@@ -154,9 +167,15 @@ pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, ManifestE
     fs::read(path).map_err(fault)
 }
 
-/// Writes the shippable directory of a library: the library itself, its description and a
-/// manifest. `raw` is what the library says of itself.
-pub(crate) fn write(library: &Path, raw: &str, licence: &str, out: &Path) -> Result<Manifest, ManifestError> {
+/// Writes the shippable directory of a library or program: the file itself, its description and a
+/// manifest. `raw` is what it says of itself.
+pub(crate) fn write(
+    library: &Path,
+    door: Door,
+    raw: &str,
+    licence: &str,
+    out: &Path,
+) -> Result<Manifest, ManifestError> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |error: std::io::Error| ManifestError::new(&path, error.to_string())
@@ -172,16 +191,17 @@ pub(crate) fn write(library: &Path, raw: &str, licence: &str, out: &Path) -> Res
     fs::write(&shipped, &bytes).map_err(at(&shipped))?;
     let path = out.join(DESCRIPTION);
     fs::write(&path, raw).map_err(at(&path))?;
+    let target = if bytes.starts_with(SCRIPT) { ANY_TARGET } else { TARGET };
     let library = HashedFile { file: name, sha256: hex(&Sha256::digest(&bytes)) };
     let manifest = Manifest {
         id: description.id,
         version: description.version,
         publisher: description.publisher,
         licence: licence.to_owned(),
-        abi: RUST_DOOR.to_owned(),
+        abi: door.to_string(),
         protocol: description.protocol,
         description: HashedFile { file: DESCRIPTION.to_owned(), sha256: hex(&Sha256::digest(raw.as_bytes())) },
-        target: BTreeMap::from([(TARGET.to_owned(), library)]),
+        target: BTreeMap::from([(target.to_owned(), library)]),
     };
     let path = out.join(MANIFEST);
     let text = toml::to_string(&manifest).map_err(|error| ManifestError::new(&path, error.to_string()))?;

@@ -18,8 +18,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::confinement::Reach;
+use crate::door::{Door, NoDoor};
 use crate::host::{HostError, HostOptions};
-use crate::process::{Launch, LaunchError, Worker};
+use crate::process::{Code, Launch, LaunchError, Worker};
 use crate::programs;
 use crate::scratch::Scratch;
 use crate::spawner::Spawner;
@@ -41,6 +42,8 @@ pub struct Prober {
 pub struct Ground {
     /// Its whole environment.
     pub environment: Vec<(String, String)>,
+    /// The programs that it may run, and whatever else it may read.
+    pub readable: Vec<PathBuf>,
     /// Whether it sees no network, not even loopback.
     pub offline: bool,
 }
@@ -78,9 +81,18 @@ impl From<LaunchError> for ProbeError {
             LaunchError::NotLoaded { code, message } if code == NO_NAMESPACE => ProbeError::Refused(message),
             LaunchError::NotLoaded { code, message } => ProbeError::NotLoaded { code, message },
             LaunchError::Died { ending, stderr } => ProbeError::Died { ending, stderr },
+            LaunchError::BadOutput { problem } => {
+                ProbeError::NotLoaded { code: "bad-output".to_owned(), message: format!("the plugin sent {problem}") }
+            }
             LaunchError::TimedOut => ProbeError::TimedOut,
             LaunchError::Spawn(error) => ProbeError::Refused(error.to_string()),
         }
+    }
+}
+
+impl From<NoDoor> for ProbeError {
+    fn from(error: NoDoor) -> ProbeError {
+        ProbeError::NotLoaded { code: error.code().to_owned(), message: error.to_string() }
     }
 }
 
@@ -103,13 +115,12 @@ impl Prober {
     pub async fn launch(&self, library: &Path, ground: Ground) -> Result<Probe, ProbeError> {
         let launch = Launch {
             executable: self.options.executable.clone(),
-            library: library.to_owned(),
-            sha256: String::new(),
+            code: Code { file: library.to_owned(), door: Door::of(library)?, sha256: String::new() },
             memory: self.options.worker_memory,
             environment: ground.environment,
             directory: self.directory()?,
             // What it is asked about lies in directories beside its own.
-            reach: Reach::new(library, [], &self.scratch.path(PROBES)),
+            reach: Reach::new(library, ground.readable.iter().map(PathBuf::as_path), &self.scratch.path(PROBES)),
             offline: ground.offline,
         };
         let (tap, messages) = mpsc::unbounded_channel();
@@ -201,14 +212,14 @@ impl Probe {
 
     /// How it ended, once it has: `was killed by signal 11 (SIGSEGV)`.
     pub async fn ending(&self) -> String {
-        self.worker.ended().await
+        self.worker.ended().await.how
     }
 
     /// Ends it as the host does: the plugin may shut down, for a moment. Says how it ended, and
     /// nothing if it had to be killed.
     pub async fn end(self, within: Duration) -> Option<String> {
         self.worker.send(&ToWorker::Shutdown {}).ok()?;
-        timeout(within, self.worker.ended()).await.ok()
+        timeout(within, self.worker.ended()).await.ok().map(|ending| ending.how)
     }
 
     /// What it wrote to stdout and stderr, the last of it, as it is.

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use lineman_model::protocol::{
-    CheckOutcome, Failure, FromWorker, Progress, RegisteredSecret, TEST_SWITCHES, ToWorker, event, host_call,
+    CheckOutcome, Failure, FromWorker, MAX_EVENT, MAX_FINDINGS, Progress, RegisteredSecret, TEST_SWITCHES, ToWorker,
+    event, host_call,
 };
-use lineman_model::{Finding, Redactor};
+use lineman_model::{Finding, Redactor, clean_line};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -23,10 +24,10 @@ use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
 use crate::confinement::Reach;
-use crate::frame;
 use crate::spawner::Spawner;
 use crate::strays;
 use crate::worker::WorkerArgs;
+use crate::{Door, frame};
 
 /// How many bytes of a worker's stderr are kept: the last ones.
 const STDERR_KEPT: usize = 16 * 1024;
@@ -34,16 +35,19 @@ const STDERR_KEPT: usize = 16 * 1024;
 const HELLO: Duration = Duration::from_secs(10);
 /// How long it has to end after it was told to.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How many events of a call may wait. Progress is dropped before it takes the room that a call's
+/// findings and its terminal event need.
+const EVENTS: usize = MAX_FINDINGS + 256;
+/// The most secrets that a plugin may register in one call.
+const MAX_SECRETS: usize = 100;
 
 /// How to start a worker.
 #[derive(Clone, Debug)]
 pub(crate) struct Launch {
     /// The program that becomes the worker: this one.
     pub(crate) executable: PathBuf,
-    /// The library to load.
-    pub(crate) library: PathBuf,
-    /// What it must hash to; empty to accept any.
-    pub(crate) sha256: String,
+    /// What it runs.
+    pub(crate) code: Code,
     /// Limit of private memory, bytes.
     pub(crate) memory: u64,
     /// Its whole environment.
@@ -58,6 +62,16 @@ pub(crate) struct Launch {
 
 /// Where every message of a worker goes as it came, in place of the calls that it is for.
 pub(crate) type Tap = mpsc::UnboundedSender<FromWorker>;
+/// What a worker runs: the library to load, or the program to become.
+#[derive(Clone, Debug)]
+pub(crate) struct Code {
+    /// Where it is.
+    pub(crate) file: PathBuf,
+    /// How it is entered.
+    pub(crate) door: Door,
+    /// What it must hash to; empty to accept any.
+    pub(crate) sha256: String,
+}
 
 /// Why a worker never said hello.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +85,9 @@ pub(crate) enum LaunchError {
     /// The worker ended while it loaded the plugin.
     #[error("the worker {ending} while it loaded the plugin")]
     Died { ending: String, stderr: Vec<String> },
+    /// Something else than a message came out of the worker: a program wrote it.
+    #[error("it sent {problem}")]
+    BadOutput { problem: String },
     /// The plugin was still loading when time was up.
     #[error("the plugin was not loaded within {} s", HELLO.as_secs())]
     TimedOut,
@@ -89,10 +106,21 @@ pub(crate) enum CallEvent {
     Bad(String),
 }
 
+/// How a worker ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending {
+    /// As a clause: `was killed by signal 11 (SIGSEGV)`.
+    pub(crate) how: String,
+    /// What came out of it that is no message, and for which it was ended.
+    pub(crate) bad_output: Option<String>,
+}
+
 struct Slot {
     session: u64,
-    events: mpsc::UnboundedSender<CallEvent>,
+    events: mpsc::Sender<CallEvent>,
     redactor: Redactor,
+    findings: usize,
+    secrets: usize,
 }
 
 /// A worker that said hello.
@@ -101,14 +129,14 @@ pub(crate) struct Worker {
     next_call: AtomicU64,
     calls: Arc<Mutex<HashMap<u64, Slot>>>,
     input: mpsc::UnboundedSender<Zeroizing<Vec<u8>>>,
-    ended: watch::Receiver<Option<String>>,
+    ended: watch::Receiver<Option<Ending>>,
     stderr: Ring,
 }
 
 /// A call in flight.
 pub(crate) struct InFlight {
     pub(crate) call: u64,
-    pub(crate) events: mpsc::UnboundedReceiver<CallEvent>,
+    pub(crate) events: mpsc::Receiver<CallEvent>,
 }
 
 impl Worker {
@@ -124,8 +152,9 @@ impl Worker {
         tap: Option<Tap>,
     ) -> Result<(Worker, Box<RawValue>), LaunchError> {
         let args = WorkerArgs {
-            library: launch.library.clone(),
-            sha256: launch.sha256.clone(),
+            library: launch.code.file.clone(),
+            door: launch.code.door,
+            sha256: launch.code.sha256.clone(),
             memory: launch.memory,
             parent: std::process::id(),
             offline: launch.offline,
@@ -163,14 +192,20 @@ impl Worker {
         });
         let hello = hello.await;
         let problem = match hello {
-            Ok(Ok(Some(body))) => match serde_json::from_slice::<FromWorker>(&body) {
+            Ok(Ok(Some(body))) => match message(&body) {
                 Ok(FromWorker::Hello { description }) => {
                     let worker = Worker::run(child, pid, stdin, stdout, ring, drained, tap);
                     return Ok((worker, description));
                 }
-                Ok(FromWorker::NotLoaded { code, message }) => Some(LaunchError::NotLoaded { code, message }),
-                _ => None,
+                Ok(FromWorker::NotLoaded { code, message }) => {
+                    Some(LaunchError::NotLoaded { code: clean_line(&code, 40), message: clean_line(&message, 300) })
+                }
+                Ok(_) => Some(LaunchError::BadOutput { problem: "another message before its hello".to_owned() }),
+                Err(problem) => Some(LaunchError::BadOutput { problem }),
             },
+            Ok(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                Some(LaunchError::BadOutput { problem: error.to_string() })
+            }
             Ok(_) => None,
             Err(_) => Some(LaunchError::TimedOut),
         };
@@ -198,21 +233,20 @@ impl Worker {
         tokio::spawn(feed(stdin, frames));
         let dispatch = Arc::clone(&calls);
         tokio::spawn(async move {
-            let clean_end = loop {
+            let bad_output = loop {
                 match frame::read_async(&mut stdout).await {
-                    Ok(Some(body)) => {
-                        let Ok(message) = serde_json::from_slice::<FromWorker>(&body) else { break false };
-                        match &tap {
-                            // Who probes may have gone, and then nobody listens.
-                            Some(tap) => drop(tap.send(message)),
-                            None => deliver(&dispatch, message),
-                        }
-                    }
-                    Ok(None) => break true,
-                    Err(_) => break false,
+                    Ok(Some(body)) => match (message(&body), &tap) {
+                        // Who probes may have gone, and then nobody listens.
+                        (Ok(message), Some(tap)) => drop(tap.send(message)),
+                        (Ok(message), None) => deliver(&dispatch, message),
+                        (Err(problem), _) => break Some(problem),
+                    },
+                    Err(error) if error.kind() == io::ErrorKind::InvalidData => break Some(error.to_string()),
+                    // The end, in the middle of a frame or not.
+                    Ok(None) | Err(_) => break None,
                 }
             };
-            if !clean_end {
+            if bad_output.is_some() {
                 kill(pid);
             }
             // A plugin may have closed the pipe and live on.
@@ -225,7 +259,7 @@ impl Worker {
             };
             end_what_it_left(pid).await;
             let _ = tokio::time::timeout(FAREWELL, drained).await;
-            announce.send_replace(Some(ending(status)));
+            announce.send_replace(Some(Ending { how: ending(status), bad_output }));
             // Dropping the senders tells every call that nothing more will come.
             lock(&dispatch).clear();
         });
@@ -243,8 +277,8 @@ impl Worker {
         let call = self.next_call.fetch_add(1, Ordering::Relaxed);
         let request = serde_json::value::to_raw_value(request)?;
         let frame = frame::encode(&ToWorker::Submit { call, op: op.to_owned(), request })?;
-        let (sender, events) = mpsc::unbounded_channel();
-        lock(&self.calls).insert(call, Slot { session, events: sender, redactor });
+        let (sender, events) = mpsc::channel(EVENTS);
+        lock(&self.calls).insert(call, Slot { session, events: sender, redactor, findings: 0, secrets: 0 });
         if self.input.send(frame).is_err() || self.ended.borrow().is_some() {
             lock(&self.calls).remove(&call);
         }
@@ -291,13 +325,11 @@ impl Worker {
         self.ended.borrow().is_some()
     }
 
-    /// Waits for its end, and says how it ended: `was killed by signal 11 (SIGSEGV)`.
-    pub(crate) async fn ended(&self) -> String {
+    /// Waits for its end, and says how it ended.
+    pub(crate) async fn ended(&self) -> Ending {
         let mut ended = self.ended.clone();
-        match ended.wait_for(Option::is_some).await {
-            Ok(ending) => ending.clone().unwrap_or_default(),
-            Err(_) => "ended".to_owned(),
-        }
+        let ending = ended.wait_for(Option::is_some).await.ok().and_then(|ending| ending.clone());
+        ending.unwrap_or_else(|| Ending { how: "ended".to_owned(), bad_output: None })
     }
 
     /// The last lines that it wrote to stderr; not redacted.
@@ -335,9 +367,23 @@ async fn feed(mut stdin: ChildStdin, mut frames: mpsc::UnboundedReceiver<Zeroizi
     }
 }
 
+/// A message of a worker. What it says of a mistake quotes nothing: it may be a secret.
+fn message(body: &[u8]) -> Result<FromWorker, String> {
+    serde_json::from_slice(body).map_err(|error| match error.is_data() {
+        true => "a message that the protocol does not know".to_owned(),
+        false => "a message that is no JSON".to_owned(),
+    })
+}
+
+/// Passes an event on to whoever waits for it. The worker's outbox holds a plugin to its limits;
+/// they are held here again, because a program has no outbox and a library may go round it.
 fn deliver(calls: &Mutex<HashMap<u64, Slot>>, message: FromWorker) {
-    let calls = lock(calls);
     let (call, event) = match message {
+        FromWorker::Event { call, body, .. } | FromWorker::HostCall { call, body, .. }
+            if body.get().len() > MAX_EVENT =>
+        {
+            (call, Err(format!("an event of more than {MAX_EVENT} bytes")))
+        }
         FromWorker::Event { call, kind: event::FINDING, body } => {
             (call, parsed(&body).map(|finding| CallEvent::Finding(Box::new(finding))))
         }
@@ -348,8 +394,8 @@ fn deliver(calls: &Mutex<HashMap<u64, Slot>>, message: FromWorker) {
         FromWorker::BadEvent { call, problem } => (call, Err(problem)),
         FromWorker::Refused { call, code } => (call, Ok(CallEvent::Refused(code))),
         FromWorker::HostCall { call, op, body } if op == host_call::SECRET => {
-            if let (Some(slot), Ok(secret)) = (calls.get(&call), parsed::<RegisteredSecret>(&body)) {
-                slot.redactor.add(&secret.name, &secret.value);
+            if let (Some(slot), Ok(secret)) = (lock(calls).get_mut(&call), parsed(&body)) {
+                slot.learn(&secret);
             }
             return;
         }
@@ -360,9 +406,34 @@ fn deliver(calls: &Mutex<HashMap<u64, Slot>>, message: FromWorker) {
         | FromWorker::ShutDown {}
         | FromWorker::Measured { .. } => return,
     };
+    let mut calls = lock(calls);
     // An event for a call that nobody waits for is a table miss and nothing more.
-    if let Some(slot) = calls.get(&call) {
-        let _ = slot.events.send(event.unwrap_or_else(CallEvent::Bad));
+    if let Some(slot) = calls.get_mut(&call) {
+        slot.take(event.unwrap_or_else(CallEvent::Bad));
+    }
+}
+
+impl Slot {
+    fn take(&mut self, event: CallEvent) {
+        let event = match event {
+            CallEvent::Progress(_) if self.events.capacity() <= MAX_FINDINGS + 1 => return,
+            CallEvent::Finding(_) if self.findings >= MAX_FINDINGS => {
+                CallEvent::Bad(format!("more than {MAX_FINDINGS} findings"))
+            }
+            event => event,
+        };
+        self.findings += usize::from(matches!(event, CallEvent::Finding(_)));
+        // There is room for all that a call may say; who says more was told so already.
+        let _ = self.events.try_send(event);
+    }
+
+    /// Known before anything else of the call is passed on, which may hold it.
+    fn learn(&mut self, secret: &RegisteredSecret) {
+        self.secrets += 1;
+        match self.secrets <= MAX_SECRETS {
+            true => self.redactor.add(&secret.name, &secret.value),
+            false => self.take(CallEvent::Bad(format!("more than {MAX_SECRETS} secrets"))),
+        }
     }
 }
 
@@ -413,23 +484,43 @@ fn signal_name(number: i32) -> Option<&'static str> {
     names.into_iter().find(|(signal, _)| signal.as_raw() == number).map(|(_, name)| name)
 }
 
-/// The last bytes of a stream.
+/// The last lines of a stream.
 #[derive(Clone, Default)]
-struct Ring(Arc<Mutex<VecDeque<u8>>>);
+struct Ring(Arc<Mutex<Kept>>);
+
+#[derive(Default)]
+struct Kept {
+    bytes: VecDeque<u8>,
+    /// The line that comes was cut at its beginning, and is not kept: a part of a secret would not
+    /// be recognised as one.
+    cut: bool,
+}
+
+impl Kept {
+    fn keep(&mut self, mut more: &[u8]) {
+        if self.cut {
+            let Some(end) = more.iter().position(|byte| *byte == b'\n') else { return };
+            (self.cut, more) = (false, &more[end + 1..]);
+        }
+        self.bytes.extend(more);
+        let Some(surplus) = self.bytes.len().checked_sub(STDERR_KEPT).filter(|surplus| *surplus > 0) else { return };
+        match self.bytes.iter().skip(surplus - 1).position(|byte| *byte == b'\n') {
+            Some(line) => drop(self.bytes.drain(..surplus + line)),
+            None => *self = Kept { cut: true, ..Kept::default() },
+        }
+    }
+}
 
 impl Ring {
     async fn drain(self, mut stream: ChildStderr) {
         let mut buffer = [0; 4096];
         while let Ok(read @ 1..) = stream.read(&mut buffer).await {
-            let mut kept = lock(&self.0);
-            kept.extend(&buffer[..read]);
-            let surplus = kept.len().saturating_sub(STDERR_KEPT);
-            kept.drain(..surplus);
+            lock(&self.0).keep(&buffer[..read]);
         }
     }
 
     fn text(&self) -> String {
-        let bytes: Vec<u8> = lock(&self.0).iter().copied().collect();
+        let bytes: Vec<u8> = lock(&self.0).bytes.iter().copied().collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
@@ -443,4 +534,23 @@ impl Ring {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_a_worker_complains_whole_lines_are_kept() {
+        let check = |pieces: &[&str], expect: &str| {
+            let mut kept = Kept::default();
+            pieces.iter().for_each(|piece| kept.keep(piece.as_bytes()));
+            assert_eq!(String::from_utf8(kept.bytes.into()).unwrap(), expect);
+        };
+        let long = "x".repeat(STDERR_KEPT);
+        check(&["one\n", "two"], "one\ntwo");
+        check(&["secret, half of ", &long, "which is here\n", "two\n"], "two\n");
+        check(&["first line\n", &long[..STDERR_KEPT - 20], "\nlast line\n"], &format!("{}\nlast line\n", &long[20..]));
+        check(&[&long, "\n", "two\n"], "two\n");
+    }
 }

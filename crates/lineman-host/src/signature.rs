@@ -6,7 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use minisign_verify::{PublicKey, Signature};
 
-use crate::manifest::{MANIFEST, ManifestError, read_limited};
+use crate::discover::Installed;
+use crate::manifest::{MANIFEST, Manifest, ManifestError, read_limited};
 
 /// What is appended to the manifest's name.
 const EXTENSION: &str = "minisig";
@@ -25,6 +26,12 @@ impl TrustedKeys {
     /// and so trusts nobody.
     pub fn new(keys: &[String], required: bool) -> TrustedKeys {
         TrustedKeys { keys: keys.iter().filter_map(|key| PublicKey::from_base64(key).ok()).collect(), required }
+    }
+
+    /// The trusted key that signed an installed plugin; nothing when none is asked for.
+    pub fn signer(&self, plugin: &Installed) -> Result<Option<String>, ManifestError> {
+        let (_, manifest) = Manifest::read_with_bytes(&plugin.directory)?;
+        self.verify(&plugin.directory, &manifest)
     }
 
     /// Holds the signature of a plugin's directory against these keys, and gives the id of the key
@@ -62,7 +69,8 @@ pub(crate) fn file_name() -> String {
 
 fn read(path: &Path) -> Result<(Signature, String), ManifestError> {
     let none = |_| ManifestError::untrusted(path, "is not a signature of minisign");
-    let text = String::from_utf8(read_limited(path, SIGNATURE_LIMIT)?).map_err(|_| none(()))?;
+    let bytes = read_limited(path, SIGNATURE_LIMIT).map_err(|error| ManifestError { untrusted: true, ..error })?;
+    let text = String::from_utf8(bytes).map_err(|_| none(()))?;
     let signature = Signature::decode(&text).map_err(|_| none(()))?;
     // Two bytes of algorithm, then the id, lowest byte first.
     let id = text.lines().nth(1).and_then(|line| STANDARD.decode(line).ok());

@@ -179,19 +179,11 @@ impl Trust {
 
 /// Hashes the libraries of plugins, all at once: each is the one that its manifest names.
 pub fn verify_libraries(plugins: &[&Installed]) -> Result<(), TrustError> {
-    let verify = |plugin: &&Installed| {
+    let verify = |plugin: &Installed| {
         plugin.verify_library().map_err(|error| TrustError::Plugin { id: plugin.id().to_owned(), error })
     };
     std::thread::scope(|scope| {
-        let others: Vec<_> = plugins.iter().skip(1).map(|plugin| scope.spawn(move || verify(plugin))).collect();
-        let first = plugins.first().map_or(Ok(()), verify);
-        // A thread that panicked has verified nothing.
-        let panicked = || ManifestError::untrusted(Path::new(""), "could not be hashed");
-        others.into_iter().zip(plugins.iter().skip(1)).fold(first, |held, (other, plugin)| {
-            let other = other
-                .join()
-                .unwrap_or_else(|_| Err(TrustError::Plugin { id: plugin.id().to_owned(), error: panicked() }));
-            held.and(other)
-        })
+        let all: Vec<_> = plugins.iter().map(|plugin| scope.spawn(|| verify(plugin))).collect();
+        all.into_iter().try_for_each(|one| one.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })
 }

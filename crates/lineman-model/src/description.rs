@@ -116,6 +116,13 @@ pub struct CheckInfo {
     /// What it asks of the provider, and the permission each call needs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<ProviderCall>,
+    /// Whether it is still there, and to be used no more. Settings and secrets say the same in
+    /// their schema and rules in the catalog, with the same two words.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deprecated: bool,
+    /// Id of the check to use in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<String>,
 }
 
 fn yes() -> bool {

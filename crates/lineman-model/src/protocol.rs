@@ -29,6 +29,12 @@ pub const NO_CATALOG: &str = "LINEMAN_TEST_NO_CATALOG";
 /// The largest frame, in bytes, either way.
 pub const MAX_FRAME: usize = 8 * 1024 * 1024;
 
+/// The largest body of one event or of one call to the host, in bytes.
+pub const MAX_EVENT: usize = 1024 * 1024;
+
+/// The most findings that one call may have.
+pub const MAX_FINDINGS: usize = 100;
+
 /// Names of operations.
 pub mod op {
     /// Runs one check; the request is a [`CheckRequest`](super::CheckRequest).

@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::{Finding, Secret};
+use crate::{Finding, Secret, clean, clip};
 
 /// Shorter values are not looked for: masking every `a` would hide the report, not the secret.
 const SHORTEST: usize = 4;
@@ -85,6 +85,15 @@ impl Redactor {
             Some((matcher, replacements)) if matcher.is_match(text) => matcher.replace_all(text, replacements),
             _ => text.to_owned(),
         }
+    }
+
+    /// A text made fit to show: without secrets and control characters, and at most `longest`
+    /// bytes of it.
+    pub fn shown(&self, text: &str, longest: usize) -> String {
+        // Cleaning can join the parts of a secret, so what it leaves is scrubbed again; and cutting
+        // comes last, for the beginning of a secret would not be recognised as one.
+        let cleaned = clean(&self.scrub(text), usize::MAX);
+        clip(&self.scrub(&cleaned), longest)
     }
 
     /// Scrubs every text of a finding.
@@ -211,6 +220,14 @@ mod tests {
         let redactor = redactor("-----BEGIN X-----\nAAAAB3NzaC1yc2EAAAADAQABAAABgQ\n-----END X-----\n");
         assert_eq!(redactor.scrub("line AAAAB3NzaC1yc2EAAAADAQABAAABgQ is bad"), "line [redacted:token] is bad");
         assert_eq!(redactor.scrub("-----BEGIN X-----"), "-----BEGIN X-----");
+    }
+
+    #[test]
+    fn no_part_of_a_secret_is_left_by_cleaning_or_cutting() {
+        let redactor = redactor("correct-horse-battery");
+        let check = |text: &str, longest: usize, expect: &str| assert_eq!(redactor.shown(text, longest), expect);
+        check("a correct-\u{1b}[1mhorse-\u{200b}battery", 100, "a [redacted:token]");
+        check("12345 correct-horse-battery", 16, "12345 [redacted:…");
     }
 
     #[test]

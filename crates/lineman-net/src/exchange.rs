@@ -62,9 +62,12 @@ pub(crate) struct Line<'a> {
     pub(crate) forwarder: Option<&'a ProxyChoice>,
     /// Whether the server asked for a client certificate.
     pub(crate) asked: bool,
+    /// Whether the body of a good answer is wanted, too.
+    pub(crate) read: bool,
 }
 
 pub(crate) async fn exchange(seen: &mut Seen, line: Line<'_>, target: &Target, budget: Duration) -> Outcome<Answer> {
+    let read = line.read;
     let (tap, heard) = Tap::new(line.wire);
     let context = Context { target, heard, asked: line.asked, forwarder: line.forwarder };
     let request = context.request()?;
@@ -95,8 +98,11 @@ pub(crate) async fn exchange(seen: &mut Seen, line: Line<'_>, target: &Target, b
     let received_at = Timestamp::now();
     let (head, body) = response.into_parts();
     let status = head.status.as_u16();
-    let text =
-        if status >= 400 { beginning(body, deadline.min(Instant::now() + PATIENCE)).await } else { String::new() };
+    let text = if status >= 400 || read {
+        beginning(body, deadline.min(Instant::now() + PATIENCE)).await
+    } else {
+        String::new()
+    };
     let headers = telling(&head.headers);
     let failure = context.refused(status, &headers, &text);
     seen.http(target, started.elapsed(), Some((status, headers, text)));

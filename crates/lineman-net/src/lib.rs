@@ -38,6 +38,7 @@
 mod certificate;
 mod classify;
 mod dns;
+mod echo;
 mod exchange;
 mod failure;
 mod fault;
@@ -54,6 +55,7 @@ mod wire;
 pub use certificate::read_certificate;
 pub use classify::classify;
 pub use dns::{permitted, resolve};
+pub use echo::seen_as;
 pub use failure::PathFailure;
 pub use fault::Fault;
 pub use proxy::{ProxyChoice, proxy_for};

@@ -50,6 +50,15 @@ impl Walk {
 ///
 /// No limit is longer than the connection's own timeout.
 pub async fn walk(target: &Target, connection: &Connection, limits: &Limits) -> Walk {
+    go(target, connection, limits, false).await
+}
+
+/// The same, and reads the beginning of a good answer's body, too.
+pub(crate) async fn walk_and_read(target: &Target, connection: &Connection, limits: &Limits) -> Walk {
+    go(target, connection, limits, true).await
+}
+
+async fn go(target: &Target, connection: &Connection, limits: &Limits, read: bool) -> Walk {
     let limits = limits.under(connection);
     let began = Instant::now();
     let walk = Walk {
@@ -65,7 +74,8 @@ pub async fn walk(target: &Target, connection: &Connection, limits: &Limits) -> 
         skew: None,
         duration: Duration::ZERO,
     };
-    let mut walker = Walker { connection, limits, deadline: began + limits.total, seen: Seen::default(), walk };
+    let deadline = began + limits.total;
+    let mut walker = Walker { connection, limits, read, deadline, seen: Seen::default(), walk };
     let ended = walker.go().await;
     let Walker { seen, mut walk, .. } = walker;
     walk.evidence = seen.evidence;
@@ -89,6 +99,8 @@ fn blame_phase(phases: &mut Vec<Phase>, name: &str) {
 struct Walker<'a> {
     connection: &'a Connection,
     limits: Limits,
+    /// Whether the body of a good answer is wanted.
+    read: bool,
     deadline: Instant,
     seen: Seen,
     walk: Walk,
@@ -131,7 +143,7 @@ impl Walker<'_> {
             return Ok(());
         }
         let forwarder = proxy.as_ref().filter(|proxy| proxy.forwards(&target));
-        let line = Line { wire, forwarder, asked: asked.is_some_and(|asked| asked.was()) };
+        let line = Line { wire, forwarder, asked: asked.is_some_and(|asked| asked.was()), read: self.read };
         let (began, budget) = self.begin("http", self.limits.http);
         let answer = exchange(&mut self.seen, line, &target, budget).await;
         let answer = self.end(began, answer)?;

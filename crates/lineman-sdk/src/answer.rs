@@ -9,7 +9,7 @@ use serde_json::error::Category;
 use url::Url;
 
 use crate::Stop;
-use crate::cx::{LONGEST_TEXT, recognise, shown};
+use crate::cx::{LONGEST_TEXT, recognise};
 
 /// The most that is read of an answer's body, bytes.
 pub(crate) const BODY_LIMIT: usize = 4 * 1024 * 1024;
@@ -244,8 +244,8 @@ impl Answer {
     /// A part of the answer, fit to show: servers echo the query too.
     fn shown(&self, text: &str, longest: usize) -> String {
         match self.url.query().filter(|query| !query.is_empty()) {
-            Some(query) => shown(&text.replace(&format!("?{query}"), "?…"), &self.redactor, longest),
-            None => shown(text, &self.redactor, longest),
+            Some(query) => self.redactor.shown(&text.replace(&format!("?{query}"), "?…"), longest),
+            None => self.redactor.shown(text, longest),
         }
     }
 

@@ -1,5 +1,5 @@
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use lineman_catalog::{Catalog, Response};
 use lineman_model::protocol::{CheckOutcome, Progress};
 use lineman_model::{
     Cause, CheckInfo, Confidence, Connection, Evidence, Expiry, Finding, Integration, NotProved, Phase, Redactor,
-    Requirement, RequirementStatus, Severity, Status, clean, clip,
+    Requirement, RequirementStatus, Severity, Status,
 };
 use lineman_net::{Limits, PathFailure, Target, Walk};
 use tokio::sync::watch;
@@ -27,14 +27,6 @@ pub(crate) const LONGEST_TEXT: usize = 2048;
 const MOST_LINES: usize = 200;
 /// The most entries of one kind that a check records beside its findings.
 const MOST_ENTRIES: usize = 1000;
-
-/// A text made fit to show: without secrets and control characters, and not too long.
-pub(crate) fn shown(text: &str, redactor: &Redactor, longest: usize) -> String {
-    // Cleaning can join the parts of a secret, so what it leaves is scrubbed again; and cutting
-    // comes last, for the beginning of a secret would not be recognised as one.
-    let cleaned = clean(&redactor.scrub(text), usize::MAX);
-    clip(&redactor.scrub(&cleaned), longest)
-}
 
 /// What a catalog knows of an answer or a text: the closest rule, and beside it the other causes
 /// that its rules see there.
@@ -101,7 +93,7 @@ impl Call {
         finding.suppressed = None;
         finding.caused_by.clear();
         finding.evidence.iter_mut().for_each(shorten);
-        finding.for_each_text(&mut |text| *text = shown(text, redactor, LONGEST_TEXT));
+        finding.for_each_text(&mut |text| *text = redactor.shown(text, LONGEST_TEXT));
         self.log().findings += 1;
         self.sink.finding(&finding);
     }
@@ -114,7 +106,7 @@ impl Call {
     /// What was recorded, made fit to show.
     pub(crate) fn take_outcome(&self, redactor: &Redactor) -> CheckOutcome {
         let mut outcome = std::mem::take(&mut self.log().outcome);
-        let mut edit = |text: &mut String| *text = shown(text, redactor, LONGEST_TEXT);
+        let mut edit = |text: &mut String| *text = redactor.shown(text, LONGEST_TEXT);
         outcome.phases.iter_mut().for_each(|phase| edit(&mut phase.name));
         outcome.requirements.iter_mut().for_each(|requirement| edit(&mut requirement.id));
         outcome.expires.iter_mut().for_each(|expiry| edit(&mut expiry.what));
@@ -298,6 +290,13 @@ impl<P: Provider> Cx<P> {
         }
     }
 
+    /// A program that the user chose: the path is that of a setting with the format `path`, which
+    /// the configuration makes absolute and the worker may open. That it is there shows when it is
+    /// run.
+    pub fn program_at(&self, path: impl Into<PathBuf>) -> Program {
+        Program::new(path, self.directory(), Arc::clone(&self.call))
+    }
+
     /// Walks the network path to an address, with each phase timed. This is all that most
     /// `reach` checks do.
     ///
@@ -363,6 +362,14 @@ impl<P: Provider> Cx<P> {
         recognise(&self.session.catalog, &Response { body: &text, operation, ..Response::default() })
     }
 
+    /// What every program says when the way to its server is broken: for the output of programs
+    /// whose words no catalog of a plugin can know.
+    pub fn recognise_network(&self, text: &str) -> Option<Finding> {
+        let text = self.session.redactor.scrub(text);
+        let seen = Response { body: &text, ..Response::default() };
+        Catalog::shared().into_iter().find_map(|catalog| recognise(catalog, &seen))
+    }
+
     /// The plugin's catalog.
     pub fn catalog(&self) -> &Catalog {
         &self.session.catalog
@@ -379,7 +386,7 @@ impl<P: Provider> Cx<P> {
 
     /// Says what is being done, for people who wait.
     pub fn progress(&self, text: impl Into<String>) {
-        self.call.sink.progress(&Progress { text: shown(&text.into(), &self.session.redactor, LONGEST_TEXT) });
+        self.call.sink.progress(&Progress { text: self.session.redactor.shown(&text.into(), LONGEST_TEXT) });
     }
 
     /// Records a date after which something stops working. `what` names it: `access token`.

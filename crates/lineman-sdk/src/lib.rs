@@ -41,8 +41,8 @@
 //! into the finding of the phase that failed. An answer of whatever status is an [`Answer`];
 //! [`Answer::success`] goes on only with a 2xx and otherwise looks into the catalog, then at the
 //! status. Redirects are not followed, nothing is retried, names that resolve to metadata services
-//! are refused. [`Cx::program`] runs a program that the plugin declared, with an empty environment,
-//! and ends all that it started. Addresses come from [`Cx::endpoint`], so that every plugin can be
+//! are refused. [`Cx::program`] runs a program that the plugin declared, [`Cx::program_at`] one that
+//! the user named, with an empty environment, and ends all that it started. Addresses come from [`Cx::endpoint`], so that every plugin can be
 //! pointed at an emulator, a private endpoint or a self-hosted server.
 //!
 //! # The catalog
@@ -85,7 +85,8 @@
 //!
 //! # Testing
 //!
-//! [`testing::Harness`] runs one check against any server, without host or library.
+//! [`testing::Harness`] runs one check against any server, without host or library;
+//! [`testing::Server`] is one in a few lines.
 //!
 //! This crate knows no provider, and nothing of the host but what crosses the ABI.
 //!

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::cx::{Call, LONGEST_TEXT, Sink, shown};
+use crate::cx::{Call, LONGEST_TEXT, Sink};
 use crate::outcome::Why;
 use crate::session::Session;
 use crate::shim::lock;
@@ -50,7 +50,8 @@ impl<P: Provider> Plugin<P> {
         let mut checks = P::checks();
         for check in &mut checks {
             check.info.id = prefix(&check.info.id);
-            check.info.needs.iter_mut().for_each(|need| *need = prefix(need));
+            let others = check.info.needs.iter_mut().chain(&mut check.info.replaced_by);
+            others.for_each(|other| *other = prefix(other));
         }
         if let Some(fault) = fault(checks.iter().map(|check| &check.info)) {
             panic!("the checks of plugin `{id}` are wrong: {fault}");
@@ -147,11 +148,11 @@ impl<P: Provider> Plugin<P> {
             Ok(Ok(Ok(()) | Err(Stop(Why::AlreadyReported)))) => {}
             Ok(Ok(Err(Stop(Why::Finding(finding))))) => call.report(*finding, redactor),
             Ok(Ok(Err(Stop(Why::Skip { reason, why })))) => {
-                skip = Some(CheckSkip { reason, why: shown(&why, redactor, LONGEST_TEXT) });
+                skip = Some(CheckSkip { reason, why: redactor.shown(&why, LONGEST_TEXT) });
             }
             Ok(Err(panic)) => {
                 let message = format!("the check panicked: {}", panic_message(&*panic));
-                return Err(crashed(&shown(&message, redactor, LONGEST_TEXT)));
+                return Err(crashed(&redactor.shown(&message, LONGEST_TEXT)));
             }
             Err(_elapsed) => {}
         }
@@ -206,9 +207,12 @@ fn fault<'a>(checks: impl Iterator<Item = &'a CheckInfo> + Clone) -> Option<Stri
             return Some(format!("there are two `{}`", check.id));
         }
     }
-    let mut needs = checks.flat_map(|check| check.needs.iter().map(move |need| (&check.id, need)));
-    let (check, need) = needs.find(|(_, need)| !ids.contains(need))?;
-    Some(format!("`{check}` needs `{need}`, which there is not"))
+    let mut named = checks.flat_map(|check| {
+        let needs = check.needs.iter().map(move |need| (&check.id, "needs", need));
+        needs.chain(check.replaced_by.iter().map(move |other| (&check.id, "is replaced by", other)))
+    });
+    let (check, how, other) = named.find(|(_, _, other)| !ids.contains(other))?;
+    Some(format!("`{check}` {how} `{other}`, which there is not"))
 }
 
 fn crashed(message: &str) -> Failure {

@@ -1,4 +1,5 @@
 use std::ffi::{OsStr, OsString};
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::Stdio;
@@ -37,6 +38,8 @@ pub struct Program {
 pub struct ProgramOutput {
     /// Its exit status; none when a signal ended it.
     pub status: Option<i32>,
+    /// The number of the signal that ended it.
+    pub signal: Option<i32>,
     /// What it wrote to standard output, at most 4 MiB.
     pub stdout: Vec<u8>,
     /// What it wrote to standard error, free of control characters, at most 4 MiB.
@@ -51,7 +54,7 @@ impl ProgramOutput {
 }
 
 impl Program {
-    pub(crate) fn new(path: &str, directory: &Path, call: Arc<Call>) -> Program {
+    pub(crate) fn new(path: impl Into<PathBuf>, directory: &Path, call: Arc<Call>) -> Program {
         Program {
             path: path.into(),
             args: Vec::new(),
@@ -138,10 +141,11 @@ impl Program {
                 Either::Right((_, wait)) => wait.await,
             }
         };
-        let status = status.ok().and_then(|status| status.code());
+        let ended = status.ok();
+        let (status, signal) = (ended.and_then(|ended| ended.code()), ended.and_then(|ended| ended.signal()));
         phase.ok = status == Some(0);
         let stderr = lineman_model::clean(&String::from_utf8_lossy(&err), OUTPUT_LIMIT);
-        Ok(ProgramOutput { status, stdout: out, stderr })
+        Ok(ProgramOutput { status, signal, stdout: out, stderr })
     }
 }
 

@@ -164,6 +164,8 @@ impl<P: Provider> Check<P> {
             explains: false,
             blocking: Blocking::No,
             calls: Vec::new(),
+            deprecated: false,
+            replaced_by: None,
         };
         Check { info, run: Arc::new(move |cx| Box::pin(run(cx))) }
     }
@@ -183,6 +185,18 @@ impl<P: Provider> Check<P> {
     /// The check changes something at the provider: it runs only when the configuration asks.
     pub fn writes(mut self) -> Check<P> {
         self.info.writes = true;
+        self
+    }
+
+    /// The check is there for those who use it by name, and another one takes its place, if there
+    /// is one. It goes on to run; whoever names it is told.
+    ///
+    /// A setting or secret is deprecated in its schema, with the same words:
+    /// `#[schemars(extend("deprecated" = true, "replaced_by" = "region"))]`; a code in the catalog:
+    /// `deprecated = true` and `replaced_by = "token-unknown"` in its rule.
+    pub fn deprecated<'a>(mut self, replaced_by: impl Into<Option<&'a str>>) -> Check<P> {
+        self.info.deprecated = true;
+        self.info.replaced_by = replaced_by.into().map(str::to_owned);
         self
     }
 

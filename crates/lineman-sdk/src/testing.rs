@@ -1,22 +1,27 @@
 //! Runs one check of a plugin in a test, without a host, a worker or a dynamic library.
 //!
-//! ```no_run
+//! ```
 //! # use lineman_sdk::prelude::*;
-//! # use lineman_sdk::testing::Harness;
-//! # use serde_json::json;
-//! # async fn example<Acme: Provider>(server: std::net::SocketAddr) {
+//! use lineman_sdk::testing::{Harness, Response, Server, json};
+//!
+//! # async fn example<Acme: Provider>() {
+//! let server = Server::start(|request| match request.bearer() {
+//!     Some("t0ken") => Response::json(200, &json!({ "name": "ci" })),
+//!     _ => Response::new(401),
+//! });
 //! let seen = Harness::<Acme>::new()
 //!     .settings(json!({ "team": "payments" }))
 //!     .secret("token", "t0ken")
-//!     .endpoint(&format!("http://{server}"))
+//!     .endpoint(server.url())
 //!     .check("identity")
 //!     .await;
 //! assert_eq!(seen.status, Status::Pass);
 //! # }
 //! ```
 //!
-//! The server is whatever the author likes: a local emulator of the provider, or a few lines of
-//! any HTTP server that answers as the provider documents.
+//! [`Server`] answers as one function says. A local emulator of the provider does as well.
+
+mod server;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,6 +31,9 @@ use std::time::Duration;
 use lineman_model::protocol::{CheckOutcome, CheckRequest, Failure, Progress};
 use lineman_model::{Cause, Description, Finding, Integration, Redactor, Requirement, Secret, SecretMap, Status};
 use serde_json::{Map, Value};
+
+pub use serde_json::json;
+pub use server::{Request, Response, Server};
 
 use crate::Provider;
 use crate::cx::Sink;

@@ -186,6 +186,8 @@ impl<const N: u8> Provider for Contradicts<N> {
             0 => vec![check("one"), check("one")],
             1 => vec![check("one").needs(["two"])],
             2 => vec![check("One")],
+            4 => vec![check("one").deprecated("two")],
+            5 => vec![check("one").deprecated("two"), check("two"), check("three").deprecated(None)],
             _ => vec![check("one")],
         }
     }
@@ -201,4 +203,12 @@ fn a_plugin_that_contradicts_itself_is_told_how() {
     assert_eq!(said::<1>(), "the checks of plugin `x` are wrong: `x/one` needs `x/two`, which there is not");
     assert_eq!(said::<2>(), "the checks of plugin `x` are wrong: the name `One` is not kebab-case");
     assert!(said::<3>().contains("the catalog of x cannot be read"), "{}", said::<3>());
+    assert_eq!(said::<4>(), "the checks of plugin `x` are wrong: `x/one` is replaced by `x/two`, which there is not");
+}
+
+#[test]
+fn what_is_deprecated_says_what_takes_its_place() {
+    let harness = Harness::<Contradicts<5>>::new();
+    let said = harness.description().checks.iter().map(|check| (check.deprecated, check.replaced_by.as_deref()));
+    assert_eq!(said.collect::<Vec<_>>(), [(true, Some("x/two")), (false, None), (true, None)]);
 }

@@ -88,7 +88,7 @@ Examples:
     #[command(after_help = "Example:\n  lineman list --label team=payments")]
     List(ListArgs),
 
-    /// List, describe, install, enable, lock, pack and judge plugins
+    /// List, describe, install, enable and lock plugins; write, pack and judge new ones
     #[command(subcommand, after_help = "Example:\n  lineman plugin info git")]
     Plugin(PluginCommand),
 

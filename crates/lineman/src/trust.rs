@@ -1,10 +1,12 @@
 //! Whom a configuration trusts, and what to do where that does not hold.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use lineman_config::Plugins as Table;
-use lineman_host::{Acceptance, Installed, SearchPath, Trust, TrustError, TrustedKeys};
+use lineman_host::{Acceptance, Installed, SearchPath, Trust, TrustError, TrustedKeys, guard_configuration, signer};
+use serde::Serialize;
 
 use crate::cli::Common;
 use crate::failure::Failure;
@@ -12,7 +14,11 @@ use crate::setup::Plugins;
 
 /// What `[plugins]` says; nothing where there is no configuration yet.
 pub(crate) fn table(common: &Common) -> Result<Table, Failure> {
-    if common.config.exists() { Ok(lineman_config::plugins(&common.config)?) } else { Ok(Table::default()) }
+    if !common.config.exists() {
+        return Ok(Table::default());
+    }
+    guard_configuration(&common.config).map_err(Failure::refused)?;
+    Ok(lineman_config::plugins(&common.config)?)
 }
 
 /// Whom a configuration trusts.
@@ -39,6 +45,32 @@ pub(crate) fn accept(
     wanted.sort();
     wanted.dedup();
     trust.accept(&installed(plugins, &wanted), None)
+}
+
+/// Whose signature a plugin bears.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Signer {
+    /// The id of the key, as minisign shows it.
+    pub(crate) key: String,
+    /// Whether a trusted key made it over this plugin; else it is only said.
+    pub(crate) trusted: bool,
+}
+
+impl Signer {
+    pub(crate) fn of(installed: &Installed, keys: &TrustedKeys) -> Option<Signer> {
+        let key = signer(&installed.directory)?;
+        let trusted = keys.signer(installed).is_ok_and(|trusted| trusted.is_some());
+        Some(Signer { key, trusted })
+    }
+}
+
+impl fmt::Display for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.trusted {
+            true => write!(f, "signed by {}", self.key),
+            false => write!(f, "signed, so it says, by {}, which is no trusted key", self.key),
+        }
+    }
 }
 
 /// Where plugins are installed: `--plugin-dir`, else the user's own directory.

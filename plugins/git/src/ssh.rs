@@ -222,7 +222,7 @@ impl Client {
         let program =
             cx.program("ssh")?.arg("-v").arg("-T").args(options).arg("-F").arg(self.config()).arg(DESTINATION);
         let program = command.into_iter().fold(program, |program, command| program.arg(command));
-        let ProgramOutput { status, stdout, stderr } = program.env("LC_ALL", "C").stdin(input).output().await?;
+        let ProgramOutput { status, stdout, stderr, .. } = program.env("LC_ALL", "C").stdin(input).output().await?;
         Ok(Conversation::read(&stderr, stdout, status))
     }
 }

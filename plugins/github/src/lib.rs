@@ -111,6 +111,7 @@ impl Provider for GitHub {
             .publisher("Lineman")
             .catalog(include_str!("../catalog.toml"))
             .service("api", "The REST API, and the GraphQL API beside it")
+            .service("status", "The public feed of GitHub's incidents")
             .host("{api_url}")
     }
 
@@ -162,6 +163,7 @@ impl Provider for GitHub {
             Check::new("graphql", Level::Operation, "The GraphQL API answers for the repositories", read::graphql)
                 .needs(["repositories"])
                 .calls("POST /graphql", "metadata:read"),
+            Check::new("status", Level::Reach, "GitHub reports no incident that explains it", reach::status).explains(),
         ]
     }
 }

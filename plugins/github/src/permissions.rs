@@ -203,7 +203,7 @@ async fn judge(cx: &Cx<GitHub>, identity: &Identity, wish: &Wish<'_>) -> Result<
             }
             match &identity.scopes {
                 Some(scopes) => by_scope(cx, scopes, "contents", access_of(role), name, wish).await,
-                None if access_of(role) == Access::Read => probe(cx, "contents", Access::Read, Some(name), wish).await,
+                None if access_of(role) == Access::Read => probe(cx, "contents", Access::Read, Some(name)).await,
                 None => Ok(Verdict::NotProved {
                     why: "the user has the role; whether the token may use it, only a write would tell".to_owned(),
                     needs: Some("contents:write".to_owned()),
@@ -212,7 +212,7 @@ async fn judge(cx: &Cx<GitHub>, identity: &Identity, wish: &Wish<'_>) -> Result<
         }
         Wish::Permission(permission, access, name) => {
             if cx.secrets().token.is_none() {
-                return of_installation(cx, permission, access, name, wish).await;
+                return of_installation(cx, permission, access, name).await;
             }
             match (&identity.scopes, name) {
                 (Some(scopes), Some(name)) => by_scope(cx, scopes, permission, access, name, wish).await,
@@ -220,7 +220,7 @@ async fn judge(cx: &Cx<GitHub>, identity: &Identity, wish: &Wish<'_>) -> Result<
                     Some(wanted) => scope(cx, granted, wanted, wish),
                     None => Verdict::Met,
                 }),
-                (None, _) => probe(cx, permission, access, name, wish).await,
+                (None, _) => probe(cx, permission, access, name).await,
             }
         }
     }
@@ -309,7 +309,6 @@ async fn of_installation(
     permission: &str,
     access: Access,
     name: Option<&str>,
-    wish: &Wish<'_>,
 ) -> Result<Verdict, Stop> {
     let installation = installation(cx).await?;
     let allows = |word: Option<&String>| word.and_then(|word| Access::of(word)).is_some_and(|has| has >= access);
@@ -323,7 +322,7 @@ async fn of_installation(
     let app = app::app(cx).await?;
     let account = &installation.account.login;
     let message = format!("The installation in {account} has not the permission {permission}:{access}.");
-    let finding = missing(cx, message, permission, access, wish);
+    let finding = missing(cx, message, permission, access);
     let finding = match allows(app.permissions.get(permission)) {
         true => finding
             .detail("The app asks for it, and the request was not accepted yet.")
@@ -336,16 +335,11 @@ async fn of_installation(
     Ok(Verdict::Missing(Box::new(finding)))
 }
 
-fn missing(cx: &Cx<GitHub>, message: String, permission: &str, access: Access, wish: &Wish<'_>) -> Finding {
+fn missing(cx: &Cx<GitHub>, message: String, permission: &str, access: Access) -> Finding {
     let (title, url) = PERMISSIONS_DOC;
-    let finding = cx
-        .finding("permission-missing", Cause::PermissionInsufficient, message)
-        .subject("permission", format!("{permission}:{access}"));
-    match wish.repository() {
-        Some(repository) => finding.evidence(Evidence::config("/requires", format!("{wish} ({repository})"))),
-        None => finding,
-    }
-    .doc(title, url)
+    cx.finding("permission-missing", Cause::PermissionInsufficient, message)
+        .subject("permission", format!("{permission}:{access}"))
+        .doc(title, url)
 }
 
 /// Calls that a read permission alone allows, by permission: what follows `/repos/{owner}/{repo}`.
@@ -375,13 +369,7 @@ const ORGANIZATION_PROBES: &[(&str, &[&str])] = &[
 ];
 
 /// Reads what the permission is for.
-async fn probe(
-    cx: &Cx<GitHub>,
-    permission: &str,
-    access: Access,
-    name: Option<&str>,
-    wish: &Wish<'_>,
-) -> Result<Verdict, Stop> {
+async fn probe(cx: &Cx<GitHub>, permission: &str, access: Access, name: Option<&str>) -> Result<Verdict, Stop> {
     let unknown = || Verdict::not_proved("no call that only reads tells whether the token has it");
     let (path, operation) = match (name.and_then(|name| name.split_once('/')), cx.settings().organization.as_deref()) {
         (Some((owner, repo)), _) => match PROBES.iter().find(|(known, _)| *known == permission) {
@@ -407,7 +395,7 @@ async fn probe(
     match finding.cause {
         Cause::PermissionInsufficient => {
             let message = format!("The token has not the permission {permission}:{access}{}.", on(name));
-            let finding = missing(cx, message, permission, access, wish).evidence(answer.evidence());
+            let finding = missing(cx, message, permission, access).evidence(answer.evidence());
             let finding = match accepted(&answer) {
                 Some(accepted) => finding.detail(format!("GitHub says what the call takes: {accepted}.")),
                 None => finding,

@@ -1,10 +1,11 @@
-//! `github/reach` and `github/clock`: the way to the API, and whether its clock and ours agree.
+//! `github/reach`, `github/clock` and `github/status`: the way to the API, whether its clock and ours
+//! agree, and what GitHub itself says.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use lineman_sdk::Walk;
 use lineman_sdk::prelude::*;
+use lineman_sdk::{Feed, Scope, Walk};
 
 use crate::{GitHub, api};
 
@@ -45,4 +46,13 @@ pub(crate) async fn clock(cx: Cx<GitHub>) -> Outcome {
         ));
     }
     Ok(())
+}
+
+/// `github/status`. The page is GitHub.com's: it knows nothing of an Enterprise Server.
+pub(crate) async fn status(cx: Cx<GitHub>) -> Outcome {
+    if api::base(&cx)?.host_str() != Some("api.github.com") && !cx.connection().endpoints.contains_key("status") {
+        return Err(Stop::not_applicable("the page tells of GitHub.com alone"));
+    }
+    let feed = Feed::statuspage("https://www.githubstatus.com");
+    cx.incidents(&feed, &Scope::components(["API Requests", "Git Operations"])).await
 }

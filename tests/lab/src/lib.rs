@@ -2,8 +2,8 @@
 //!
 //! Lineman is tested and shown on real protocols spoken by real clients: git, ssh and the
 //! provider's own tools work unmodified against these servers. What they stand in for is the
-//! other end: a forge, an account, a proxy, a certificate gone stale. [`aws`], [`github`] and the
-//! refusals of forges are *simulated* from the providers' documentation; every fault names the page it
+//! other end: a forge, an account, a proxy, a certificate gone stale. [`aws`], [`github`],
+//! [`gitlab`] and the refusals of forges are *simulated* from the providers' documentation; every fault names the page it
 //! was taken from (`faults.toml`, `flavours.toml`). The Git transports themselves are real: git
 //! serves the repositories.
 //!
@@ -30,6 +30,7 @@ pub mod api;
 pub mod aws;
 mod faults;
 pub mod github;
+pub mod gitlab;
 pub mod http;
 pub mod keys;
 mod log;

@@ -27,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "lineman-engine",
             "lineman-host",
             "lineman-model",
+            "lineman-net",
             "lineman-report",
         ],
     ),
@@ -35,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lineman-misbehaving-exports-more", &["lineman-misbehaving-nonconforming"]),
     // Broken plugins: some go round the SDK to be broken where it would not let them.
     ("lineman-misbehaving-*", &["lineman-abi", "lineman-model", "lineman-sdk"]),
+    ("lineman-fuzz", &["lineman-catalog", "lineman-config", "lineman-engine", "lineman-host", "lineman-model"]),
     ("lineman-lab", &["lineman-model"]),
     ("lineman-tests", &["lineman-lab", "lineman-model"]),
     ("xtask", &["lineman-lab", "lineman-model", "lineman-tests"]),
@@ -68,12 +70,22 @@ pub(super) fn arrows(tree: &Tree) -> Vec<String> {
     broken
 }
 
+/// The workspace within the tree that is not the tree's own: it is built in another way.
+const FUZZ: &str = "fuzz";
+
 pub(super) fn declared_with_reason_and_used(tree: &Tree) -> Vec<String> {
-    let text = tree.text("Cargo.toml").unwrap_or_default();
+    let own = declared(tree, "Cargo.toml", |directory| directory != FUZZ);
+    own.into_iter().chain(declared(tree, "fuzz/Cargo.toml", |directory| directory == FUZZ)).collect()
+}
+
+/// The same for the workspace of a manifest, whose crates are those in these directories.
+fn declared(tree: &Tree, manifest: &str, is_member: impl Fn(&str) -> bool) -> Vec<String> {
+    let text = tree.text(manifest).unwrap_or_default();
     let (_, section) = text.split_once("[workspace.dependencies]").unwrap_or_default();
     let section = section.split("\n[").next().unwrap_or_default();
+    let members = tree.crates().filter(|(directory, _)| is_member(directory));
     let used: BTreeSet<&str> =
-        tree.crates().flat_map(|(_, manifest)| manifest.dependencies()).map(|(name, _)| name).collect();
+        members.flat_map(|(_, manifest)| manifest.dependencies()).map(|(name, _)| name).collect();
     let mut broken = Vec::new();
     let mut above = "";
     for line in section.lines() {

@@ -5,7 +5,7 @@ use lineman_tests::workspace;
 use regex::Regex;
 
 use super::tree::Tree;
-use crate::Arguments;
+use crate::{Arguments, header};
 
 /// Longer files hold more than one idea.
 const MOST_LINES: usize = 600;
@@ -108,4 +108,13 @@ pub(super) fn readme(tree: &Tree) -> Vec<String> {
         }
     }
     broken
+}
+
+pub(super) fn header(tree: &Tree) -> Vec<String> {
+    let problem = match header::generate() {
+        Ok(header) if tree.text(header::HEADER) == Some(header.as_str()) => return Vec::new(),
+        Ok(_) => "write it again with `cargo xtask header`".to_owned(),
+        Err(error) => format!("{error:#}"),
+    };
+    vec![format!("{}: {problem}", header::HEADER)]
 }

@@ -25,6 +25,8 @@ pub(crate) struct Manifest {
     /// `[lints]`.
     #[serde(default)]
     pub(crate) lints: toml::Table,
+    /// There in a crate that stands for itself, below the workspace and no part of it.
+    workspace: Option<toml::Table>,
     #[serde(default)]
     dependencies: toml::Table,
     #[serde(default)]
@@ -82,8 +84,10 @@ impl Tree {
     /// Adds a file, or puts another text in its place.
     pub(crate) fn put(&mut self, path: &str, text: &str) -> Result<()> {
         if let Some(directory) = path.strip_suffix("/Cargo.toml") {
-            let manifest = toml::from_str(text).with_context(|| format!("cannot read {path}"))?;
-            self.crates.insert(directory.to_owned(), manifest);
+            let manifest: Manifest = toml::from_str(text).with_context(|| format!("cannot read {path}"))?;
+            if manifest.workspace.is_none() {
+                self.crates.insert(directory.to_owned(), manifest);
+            }
         }
         self.files.insert(path.to_owned(), text.to_owned());
         Ok(())
@@ -109,11 +113,21 @@ impl Tree {
         self.crates.iter().map(|(directory, manifest)| (directory.as_str(), manifest))
     }
 
-    /// The Rust files of a crate: those below its directory and not below another crate's.
+    /// The Rust files of a crate: those below its directory and not below another crate's, and those
+    /// that it takes in from elsewhere, `#[path = "…"]`.
     pub(crate) fn rust_of<'a>(&'a self, directory: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         let inside =
             |path: &str, directory: &str| path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'));
         let nested = move |path: &str| self.crates.keys().any(|other| inside(other, directory) && inside(path, other));
-        self.rust().filter(move |(path, _)| inside(path, directory) && !nested(path))
+        let own = move |path: &str| inside(path, directory) && !nested(path);
+        let taken: Vec<String> =
+            self.rust().filter(|(path, _)| own(path)).flat_map(|(_, text)| taken_in(text)).collect();
+        self.rust().filter(move |(path, _)| own(path) || taken.iter().any(|taken| path.starts_with(taken)))
     }
+}
+
+/// What a file takes in from another place of the tree.
+fn taken_in(text: &str) -> impl Iterator<Item = String> {
+    let paths = text.lines().filter_map(|line| line.trim().strip_prefix("#[path = \"../../")?.strip_suffix("\"]"));
+    paths.map(str::to_owned)
 }

@@ -19,6 +19,7 @@ fn the_example_says_what_it_means() {
     assert_eq!(config.vantage.name.as_deref(), Some("platform-eu"));
     let egress: Vec<String> = config.vantage.egress_ips.iter().map(ToString::to_string).collect();
     assert_eq!(egress, ["203.0.113.0/28", "2001:db8::1/128"]);
+    assert_eq!(config.vantage.echo_url.as_ref().map(|url| url.as_str()), Some("https://echo.example.com/ip"));
     assert_eq!(config.plugins.enable, ["acme", "forge"]);
     assert_eq!(config.plugins.grants["acme"].allow_env, ["ACME_CONFIG"]);
     let paths = [Path::new("/home/me/.acme").to_owned(), directory.path().join("shared")];

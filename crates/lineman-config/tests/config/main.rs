@@ -9,6 +9,7 @@ use lineman_model::Description;
 use serde_json::json;
 use tempfile::TempDir;
 
+mod deprecated;
 mod hostile;
 mod loading;
 mod mistakes;

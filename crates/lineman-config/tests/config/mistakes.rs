@@ -116,7 +116,7 @@ fn of_the_main_file() {
     );
     check_main(
         "vantage",
-        "version = 1\n[vantage]\nnmae = \"x\"\nname = 3\negress_ips = [\"203.0.113.0/33\", \"here\"]\n",
+        "version = 1\n[vantage]\nnmae = \"x\"\nname = 3\negress_ips = [\"203.0.113.0/33\", \"here\"]\necho_url = \"ftp://echo.example.com\"\n",
     );
     check_main(
         "defaults-unknown",

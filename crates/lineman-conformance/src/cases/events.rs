@@ -15,7 +15,7 @@ async fn round<'a>(kit: &'a Kit<'a>) -> Result<Bench<'a>, Fault> {
     let calls = bench.try_each(&kit.checks()?, &place).await?;
     let sessions: Vec<u64> = calls.iter().filter_map(|call| Some(bench.calls.get(call)?.session)).collect();
     let closing = sessions.into_iter().map(|session| bench.close(session)).collect::<Result<Vec<u64>, Fault>>()?;
-    bench.settle(&closing, crate::bench::SLACK).await?;
+    bench.settle(&closing, crate::bench::LEEWAY).await?;
     bench.quiet().await?;
     // Whether it does so in time is for another case.
     bench.shut_down().await?;

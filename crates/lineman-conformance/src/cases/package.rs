@@ -1,6 +1,6 @@
 use std::fs;
 
-use lineman_host::RUST_DOOR;
+use lineman_host::Door;
 use lineman_host::probe::ProbeError;
 use sha2::{Digest, Sha256};
 
@@ -8,9 +8,8 @@ use crate::kit::{Fault, Kit, Verdict, none};
 use crate::subject::Shipped;
 use crate::{GLIBC_FLOOR, elf};
 
-/// The doors of libraries, and the symbol that each exports.
-const DOORS: &[(&str, &str)] =
-    &[(RUST_DOOR, "_1as_0lib_1header_0root_bmodule_bloader"), ("c-1", "lineman_plugin_c_v1")];
+/// The symbols that the doors of libraries export.
+const DOORS: [&str; 2] = ["_1as_0lib_1header_0root_bmodule_bloader", "lineman_plugin_c_v1"];
 /// A library larger than this is not read.
 const LARGEST: u64 = 1 << 30;
 
@@ -68,8 +67,8 @@ pub(super) fn described_as_shipped(kit: &Kit<'_>) -> Verdict {
 
 /// The library as a file of the dynamic linker.
 fn library(kit: &Kit<'_>) -> Result<elf::Elf, Fault> {
-    if !DOORS.iter().any(|(door, _)| *door == kit.subject.door()) {
-        return Err(Fault::Skip(format!("a plugin of the door `{}` is no library", kit.subject.door())));
+    if kit.subject.door() == Door::Exec1 {
+        return Err(Fault::Skip("a program is no library".to_owned()));
     }
     let Ok(library) = &kit.subject.library else {
         return Err(Fault::see("there is no library for this target", crate::Case::Manifest));
@@ -98,7 +97,7 @@ pub(super) fn glibc(kit: &Kit<'_>) -> Verdict {
 
 pub(super) fn exports(kit: &Kit<'_>) -> Verdict {
     let found = library(kit)?.exports;
-    let known = |name: &String| DOORS.iter().any(|(_, symbol)| symbol == name);
+    let known = |name: &String| DOORS.contains(&name.as_str());
     none(found.iter().filter(|name| !known(name)).map(|name| format!("it exports `{name}`")).collect())
 }
 

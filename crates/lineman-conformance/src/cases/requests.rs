@@ -5,7 +5,7 @@ use lineman_model::protocol::{op, submit};
 use serde_json::{Value, json};
 
 use crate::Case;
-use crate::bench::{Bench, Call, DEADLINE, End, SLACK};
+use crate::bench::{Bench, Call, DEADLINE, End, LEEWAY};
 use crate::endpoint::{Endpoint, Manner};
 use crate::kit::{Fault, Kit, Verdict, none};
 
@@ -134,9 +134,9 @@ pub(super) async fn unknown_fields(kit: &Kit<'_>) -> Verdict {
             }
         }
         let plain = bench.submit(op::CHECK, &check.id, &plain)?;
-        bench.settle(&[plain], DEADLINE + SLACK).await?;
+        bench.settle(&[plain], DEADLINE + LEEWAY).await?;
         let more = bench.submit(op::CHECK, &format!("{} with unknown fields", check.id), &more)?;
-        bench.settle(&[more], DEADLINE + SLACK).await?;
+        bench.settle(&[more], DEADLINE + LEEWAY).await?;
         let answers = bench.answered(&[plain, more])?;
         let told = |call: &&Call| match &call.end {
             Some(End::Result(_)) => call.findings.iter().map(|finding| finding.code.clone()).collect(),
@@ -193,7 +193,7 @@ pub(super) async fn wrong_settings(kit: &Kit<'_>) -> Verdict {
         // The first check is as good as any: settings are read before it.
         let Some(check) = checks.first() else { continue };
         let call = bench.check(check, session, &place, DEADLINE)?;
-        bench.settle(&[call], DEADLINE + SLACK).await?;
+        bench.settle(&[call], DEADLINE + LEEWAY).await?;
         match bench.calls.get(&call).map(|call| (call.status(), call.end.is_some())) {
             Some((Some(Status::Pass | Status::Warn) | None, true)) => {
                 seen.push(format!("{} passes though `{name}` is of the wrong type", check.id));

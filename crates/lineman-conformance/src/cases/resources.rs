@@ -5,7 +5,7 @@ use std::fs;
 use lineman_model::CheckInfo;
 
 use crate::Case;
-use crate::bench::{Bench, DEADLINE, QUIET, SLACK};
+use crate::bench::{Bench, DEADLINE, LEEWAY, QUIET};
 use crate::endpoint::{Endpoint, Manner};
 use crate::kit::{Fault, Kit, Verdict};
 
@@ -50,7 +50,7 @@ pub(super) async fn threads(kit: &Kit<'_>) -> Verdict {
     }
     // A thread that was joined may be in the kernel's list for a moment.
     let mut left = Vec::new();
-    for _ in 0..(SLACK.as_millis() / QUIET.as_millis()) {
+    for _ in 0..(LEEWAY.as_millis() / QUIET.as_millis()) {
         left =
             threads_of(&bench)?.into_iter().filter(|(id, _)| !before.contains_key(id)).map(|(_, name)| name).collect();
         if left.is_empty() {
@@ -77,7 +77,7 @@ async fn long_run(bench: &mut Bench<'_>, calls: usize) -> Result<(), Fault> {
     while left > 0 {
         let started = bench.check_each(&vec![check; left.min(AT_ONCE)], &place, DEADLINE)?;
         left -= started.len();
-        bench.settle(&started, DEADLINE + SLACK).await?;
+        bench.settle(&started, DEADLINE + LEEWAY).await?;
         bench.answered(&started)?;
         let sessions: Vec<u64> = started.iter().filter_map(|call| Some(bench.calls.get(call)?.session)).collect();
         let closing = sessions.into_iter().map(|session| bench.close(session)).collect::<Result<Vec<u64>, Fault>>()?;

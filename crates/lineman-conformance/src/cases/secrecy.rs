@@ -1,7 +1,7 @@
 use lineman_host::probe::Ground;
 use lineman_model::Redactor;
 
-use crate::bench::{Bench, DEADLINE, SLACK};
+use crate::bench::{Bench, DEADLINE, LEEWAY};
 use crate::endpoint::{Endpoint, Manner};
 use crate::kit::{Fault, Kit, Verdict, none};
 use crate::sample::canary;
@@ -87,9 +87,9 @@ pub(super) async fn output(kit: &Kit<'_>) -> Verdict {
     let endpoint = Endpoint::start(Manner::Repeats(403)).await?;
     let place = bench.place(&endpoint)?;
     let calls = bench.check_each(&kit.checks()?, &place, DEADLINE)?;
-    bench.settle(&calls, DEADLINE + SLACK).await?;
+    bench.settle(&calls, DEADLINE + LEEWAY).await?;
     let closing = bench.close(1)?;
-    bench.settle(&[closing], SLACK).await?;
+    bench.settle(&[closing], LEEWAY).await?;
     let written = bench.probe.written();
     match written.lines().find(|line| !line.trim().is_empty()) {
         None => Ok(()),

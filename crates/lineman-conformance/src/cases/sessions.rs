@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use lineman_model::protocol::CloseRequest;
 
-use crate::bench::{Bench, DEADLINE, End, SHUTDOWN, SLACK};
+use crate::bench::{Bench, DEADLINE, End, LEEWAY, SHUTDOWN};
 use crate::endpoint::{Endpoint, Manner};
 use crate::kit::{Fault, Kit, Verdict, none};
 
@@ -28,7 +28,7 @@ pub(super) async fn sessions(kit: &Kit<'_>) -> Verdict {
             true => bench.submit("close", what, &CloseRequest { session })?,
             false => bench.check(check, session, &place, DEADLINE)?,
         };
-        bench.settle(&[call], DEADLINE + SLACK).await?;
+        bench.settle(&[call], DEADLINE + LEEWAY).await?;
         match bench.calls.get(&call).and_then(|call| call.end.as_ref()) {
             Some(End::Result(_)) => {}
             Some(End::Refused(code)) => seen.push(format!("{what} is refused with code {code}")),
@@ -54,8 +54,8 @@ pub(super) async fn shared_session(kit: &Kit<'_>) -> Verdict {
         let calls = started.collect::<Result<Vec<u64>, Fault>>()?;
         // It ends under them.
         let closing = bench.close(session)?;
-        bench.settle(&calls, DEADLINE + SLACK).await?;
-        bench.settle(&[closing], SLACK).await?;
+        bench.settle(&calls, DEADLINE + LEEWAY).await?;
+        bench.settle(&[closing], LEEWAY).await?;
         for call in bench.answered(&calls)? {
             match &call.end {
                 Some(End::Refused(code)) => seen.push(format!("{} is refused with code {code}", call.what)),
@@ -104,7 +104,7 @@ pub(super) async fn after_shutdown(kit: &Kit<'_>) -> Verdict {
         return Err(Fault::see("it does not shut down", crate::Case::Shutdown));
     }
     let calls = bench.check_each(&checks, &place, DEADLINE)?;
-    bench.settle(&calls, SLACK).await?;
+    bench.settle(&calls, LEEWAY).await?;
     let mut seen = Vec::new();
     for call in calls.iter().filter_map(|call| bench.calls.get(call)).filter(|call| !call.is_rejected()) {
         let answered = if call.end.is_some() { "is taken" } else { "is taken and never answered" };

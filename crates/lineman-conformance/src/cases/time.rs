@@ -4,7 +4,7 @@ use lineman_model::Level;
 use lineman_model::protocol::submit;
 use tokio::time::Instant;
 
-use crate::bench::{Bench, DEADLINE, End, SLACK};
+use crate::bench::{Bench, DEADLINE, End, LEEWAY};
 use crate::endpoint::{Endpoint, Manner};
 use crate::kit::{Fault, Kit, Verdict, none};
 
@@ -31,7 +31,7 @@ pub(super) async fn deadline(kit: &Kit<'_>) -> Verdict {
     let place = bench.place(&silent)?;
     let calls = bench.check_each(&kit.network_checks()?, &place, SOON)?;
     let started = Instant::now();
-    bench.settle(&calls, SOON + SLACK).await?;
+    bench.settle(&calls, SOON + LEEWAY).await?;
     let late = calls.iter().filter(|call| !bench.has_ended(**call)).filter_map(|call| bench.calls.get(call));
     let late: Vec<String> =
         late.map(|call| format!("{} does not end at its deadline of {} s", call.what, SOON.as_secs())).collect();
@@ -64,7 +64,7 @@ pub(super) async fn parallel(kit: &Kit<'_>) -> Verdict {
     let Some(check) = checks.iter().min_by_key(|check| check.level) else { return Ok(()) };
     let many = usize::try_from(kit.description()?.max_parallel).unwrap_or(MOST_AT_ONCE).clamp(1, MOST_AT_ONCE);
     let calls = bench.check_each(&vec![*check; many], &place, SOON)?;
-    bench.settle(&calls, SOON + SLACK).await?;
+    bench.settle(&calls, SOON + LEEWAY).await?;
     let of = |end: fn(&End) -> bool| {
         calls.iter().filter_map(|call| bench.calls.get(call)?.end.as_ref()).filter(|it| end(it)).count()
     };

@@ -68,8 +68,8 @@ const SYSTEM: [&str; 47] = [
 /// Directories of `/etc` whose names begin so hold the settings of interpreters.
 const INTERPRETERS: [&str; 4] = ["java-", "perl", "python", "ruby"];
 
-/// What a process may read of itself: nobody else is there.
-const ITSELF: [&str; 3] = ["/proc/self", "/dev/urandom", "/dev/random"];
+/// What a process may read of itself, wherever its program is: nobody else is there.
+const ITSELF: [&str; 4] = ["/proc/self", "/proc/self/exe", "/dev/urandom", "/dev/random"];
 
 /// Where one writes what nobody wants.
 const SINKS: [&str; 3] = ["/dev/null", "/dev/zero", "/dev/full"];

@@ -6,8 +6,7 @@ use std::fs::File;
 use std::panic::catch_unwind;
 use std::sync::{Condvar, Mutex, MutexGuard};
 
-use lineman_abi::{RErr, ROk, RResult, RSlice, RStr, RVec};
-use lineman_model::protocol::{FromWorker, emit as answer, event, host_call as calls};
+use lineman_model::protocol::{FromWorker, MAX_EVENT, MAX_FINDINGS, emit as answer, event, host_call as calls};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
@@ -15,10 +14,6 @@ use crate::frame;
 
 /// Progress is dropped while more than this many frames wait.
 const PROGRESS_QUEUE: usize = 256;
-/// The most findings that one call may have.
-const FINDINGS_PER_CALL: usize = 100;
-/// The largest body of an event, bytes.
-const MAX_EVENT: usize = 1024 * 1024;
 /// How many events that belong to no call are told to the host.
 const STRAYS_TOLD: usize = 32;
 /// The most that may wait, bytes, before findings are refused too.
@@ -124,27 +119,27 @@ pub(super) fn write_to(mut pipe: File) {
     }
 }
 
-/// [`lineman_abi::HostV1::emit`].
-pub(super) extern "C" fn emit(_: usize, call: u64, kind: u32, body: RSlice<'_, u8>) -> u32 {
-    catch_unwind(|| event(call, kind, body.as_slice())).unwrap_or(answer::FULL)
+/// An event of the plugin; none where its body is so large that nobody looked at it.
+pub(super) fn emit(call: u64, kind: u32, body: Option<&[u8]>) -> u32 {
+    catch_unwind(|| event(call, kind, body)).unwrap_or(answer::FULL)
 }
 
-fn event(call: u64, kind: u32, body: &[u8]) -> u32 {
+fn event(call: u64, kind: u32, body: Option<&[u8]>) -> u32 {
     let mut state = lock();
     let Some(&findings) = state.live().get(&call) else { return state.stray(call, kind) };
     match kind {
         event::PROGRESS if state.frames.len() >= PROGRESS_QUEUE => return answer::FULL,
-        event::FINDING if findings >= FINDINGS_PER_CALL => {
-            return state.bad(call, format!("more than {FINDINGS_PER_CALL} findings"));
+        event::FINDING if findings >= MAX_FINDINGS => {
+            return state.bad(call, format!("more than {MAX_FINDINGS} findings"));
         }
         event::FINDING if state.waiting > MAX_WAITING => return answer::FULL,
         event::PROGRESS | event::FINDING | event::RESULT | event::ERROR => {}
         // A kind of a newer protocol.
         _ => return answer::TAKEN,
     }
-    if body.len() > MAX_EVENT {
-        return state.bad(call, format!("an event of {} bytes", body.len()));
-    }
+    let Some(body) = body.filter(|body| body.len() <= MAX_EVENT) else {
+        return state.bad(call, format!("an event of more than {MAX_EVENT} bytes"));
+    };
     let Some(body) = json(body) else { return state.bad(call, "an event that is no JSON".to_owned()) };
     match kind {
         event::FINDING => *state.live().entry(call).or_default() += 1,
@@ -157,16 +152,10 @@ fn event(call: u64, kind: u32, body: &[u8]) -> u32 {
     answer::TAKEN
 }
 
-/// [`lineman_abi::HostV1::host_call`].
-pub(super) extern "C" fn host_call(
-    _: usize,
-    call: u64,
-    op: RStr<'_>,
-    body: RSlice<'_, u8>,
-) -> RResult<RVec<u8>, RVec<u8>> {
+/// A call of the plugin to the host; whether it is on its way.
+pub(super) fn host_call(call: u64, op: &str, body: &[u8]) -> bool {
     let done = catch_unwind(|| {
-        let body = body.as_slice();
-        let body = match op.as_str() {
+        let body = match op {
             calls::LOG => {
                 let text = lineman_model::clean_line(&String::from_utf8_lossy(body), 1000);
                 serde_json::value::to_raw_value(&text).ok()
@@ -177,16 +166,13 @@ pub(super) extern "C" fn host_call(
         let mut state = lock();
         match body {
             Some(body) if state.waiting <= MAX_WAITING => {
-                state.push(&FromWorker::HostCall { call, op: op.as_str().to_owned(), body });
+                state.push(&FromWorker::HostCall { call, op: op.to_owned(), body });
                 true
             }
             _ => false,
         }
     });
-    match done {
-        Ok(true) => ROk(RVec::new()),
-        _ => RErr(b"refused".as_slice().into()),
-    }
+    done.unwrap_or_default()
 }
 
 fn json(body: &[u8]) -> Option<Box<RawValue>> {

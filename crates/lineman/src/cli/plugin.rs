@@ -23,7 +23,7 @@ pub(crate) enum PluginCommand {
         #[arg(long, value_name = "FORMAT", default_value = "human")]
         format: HumanOrJson,
     },
-    /// Install a plugin for yourself: a library, a packed directory or a tarball of one
+    /// Install a plugin for yourself: a library or program, a packed directory or a tarball of one
     #[command(after_help = "\
 Examples:
   lineman plugin install acme-1.2.0.tar.gz --enable
@@ -68,17 +68,34 @@ Example:
         #[arg(value_name = "ID")]
         ids: Vec<String>,
     },
-    /// Make the directory to ship: library, description and manifest
-    #[command(after_help = "Example:\n  lineman plugin pack target/release/libacme.so --out dist/acme")]
-    Pack {
-        /// The plugin's library
-        library: PathBuf,
-        /// Where to write it
+    /// Write a new plugin: a crate that builds, passes its tests and can be packed
+    #[command(after_help = "Example:\n  lineman plugin new acme --sdk-path ~/src/lineman")]
+    New {
+        /// The plugin's id, which is also the provider's: `acme`, `acme-cloud`
+        name: String,
+        /// Where to write it; `lineman-plugin-NAME` unless given
         #[arg(long, value_name = "DIR")]
-        out: PathBuf,
-        /// The licence of the plugin, as an SPDX expression
-        #[arg(long, value_name = "SPDX", default_value = "")]
-        licence: String,
+        dir: Option<PathBuf>,
+        /// Build with the SDK of this source tree of Lineman, not with that of crates.io
+        #[arg(long, value_name = "DIR")]
+        sdk_path: Option<PathBuf>,
+    },
+    /// Build a plugin and make what is shipped: library or program, description, manifest and documents
+    #[command(after_help = "\
+Examples:
+  lineman plugin pack
+  lineman plugin pack ~/src/lineman-plugin-acme --out acme-1.0.0.tar.gz
+  lineman plugin pack target/release/libacme.so --licence MIT --out dist/acme")]
+    Pack {
+        /// The directory of the plugin's crate, which is built, or a library, program or script
+        #[arg(value_name = "CRATE|LIBRARY", default_value = ".")]
+        what: PathBuf,
+        /// A directory, or a tarball (`.tar.gz`, `.tgz`); `dist/ID` unless given
+        #[arg(long, value_name = "PATH")]
+        out: Option<PathBuf>,
+        /// The licence, as an SPDX expression; that of the crate unless given
+        #[arg(long, value_name = "SPDX")]
+        licence: Option<String>,
     },
     /// Judge a plugin: every promise that a plugin makes by being one, as a case of its own
     #[command(after_help = VERIFY_HELP)]

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::future::join_all;
-use lineman_config::{Configured, ProcessEnvironment};
-use lineman_engine::{ExitCode, FailOn as EngineFailOn, Limits, RunInfo, Selection, exit_code, hosts_of};
+use futures_util::future::{join, join_all};
+use lineman_config::{Configured, Deprecations, ProcessEnvironment};
+use lineman_engine::{ExitCode, FailOn as EngineFailOn, Limits, Platform, RunInfo, Selection, exit_code, hosts_of};
 use lineman_host::{Confinement, Host, HostOptions, PluginSpec, refused_endpoints};
 use lineman_model::{Event, Report, Vantage};
 use lineman_report::Format;
@@ -18,16 +20,24 @@ use crate::failure::{self, Done, Failure};
 use crate::setup::Setup;
 use crate::terminal::{self, Progress};
 
+/// How long the echo endpoint is waited for, beside everything else that a run begins with.
+const ECHO_PATIENCE: Duration = Duration::from_secs(3);
+
 pub(crate) fn run(common: &Common, args: &CheckArgs) -> Done {
     let setup = Setup::load_to_run(common, args.trust)?;
     let selected = setup.select(&args.which)?;
     setup.admit(common, &selected)?;
     setup.warnings().iter().for_each(|warning| failure::warn(warning));
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Internal(error.to_string()))?;
+    let mut deprecations = Deprecations::of(&setup.config, &selected, &setup.plugins);
+    deprecations.named("--only", &args.checks.only);
+    deprecations.named("--skip", &args.checks.skip);
     let report = runtime.block_on(check(&setup, &selected, args))?;
     // Whatever still waits on a blocking thread has nothing to say any more.
     runtime.shutdown_background();
     write(common, args, &report)?;
+    deprecations.found(&report);
+    deprecations.notes().iter().for_each(|note| failure::warn(note));
     let fail_on = match args.fail_on {
         FailOn::Fail => EngineFailOn::Fail,
         FailOn::Warn => EngineFailOn::Warn,
@@ -42,7 +52,8 @@ pub(crate) fn selection(checks: &Checks) -> Selection {
 }
 
 async fn check(setup: &Setup, selected: &[&Configured], args: &CheckArgs) -> Result<Report, Failure> {
-    let mut resolved = lineman_config::resolve(selected, &ProcessEnvironment, args.run_timeout).await;
+    let inputs = lineman_config::resolve(selected, &ProcessEnvironment, args.run_timeout);
+    let (mut resolved, seen) = join(inputs, seen_as(setup)).await;
     let subjects = join_all(selected.iter().map(|configured| {
         let inputs = resolved.remove(&configured.integration.name);
         async move {
@@ -87,7 +98,7 @@ async fn check(setup: &Setup, selected: &[&Configured], args: &CheckArgs) -> Res
         }
     };
     let executor = Arc::new(Workers(Arc::clone(&host)));
-    let report = lineman_engine::run(plan, executor, limits, info(setup), events, interrupted()).await;
+    let report = lineman_engine::run(plan, executor, limits, info(setup, seen), events, interrupted()).await;
     match report.run.complete {
         true => host.stop().await,
         false => host.abandon().await,
@@ -102,19 +113,28 @@ async fn interrupted() {
     }
 }
 
-fn info(setup: &Setup) -> RunInfo {
+/// The address that the outside sees this run come from, where the configuration says whom to ask.
+async fn seen_as(setup: &Setup) -> Option<IpAddr> {
+    let url = setup.config.vantage.echo_url.as_ref()?;
+    let limits = lineman_net::Limits { total: ECHO_PATIENCE, ..lineman_net::Limits::default() };
+    lineman_net::seen_as(url, &lineman_config::from_environment(&ProcessEnvironment), &limits).await
+}
+
+fn info(setup: &Setup, seen: Option<IpAddr>) -> RunInfo {
+    let vantage = &setup.config.vantage;
     let now = jiff::Timestamp::now();
     RunInfo {
         id: format!("{}-{}", now.strftime("%Y%m%dT%H%M%S%6fZ"), std::process::id()),
         vantage: Vantage {
-            name: setup.config.vantage.name.clone(),
+            name: vantage.name.clone(),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             proxy: proxy(),
-            seen_ip: None,
+            seen_ip: seen.map(|address| address.to_string()),
             unconfined: Confinement::of_this_machine().landlock().is_none(),
         },
         lineman_version: env!("CARGO_PKG_VERSION").to_owned(),
         suppressions: setup.suppressions(),
+        platform: Platform { egress: vantage.egress_ips.clone(), asked: vantage.echo_url.is_some() },
     }
 }
 

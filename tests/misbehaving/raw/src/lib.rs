@@ -26,7 +26,10 @@ extern "C" fn describe() -> RVec<u8> {
             "protocol": { "min": 1, "max": 1 },
             "operations": [op::CHECK, op::CLOSE],
             "checks": [check],
-            "settings": { "type": "object", "properties": { "behaviour": { "type": "string" } } },
+            "settings": { "type": "object", "properties": {
+                "behaviour": { "type": "string" },
+                "manners": { "type": "string", "deprecated": true, "replaced_by": "behaviour" },
+            } },
         })
         .to_string()
     };

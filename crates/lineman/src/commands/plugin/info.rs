@@ -11,14 +11,22 @@ use crate::cli::{Common, HumanOrJson};
 use crate::failure::{Done, Failure};
 use crate::grants::{Access, Wish};
 use crate::setup::{Plugins, Setup};
-use crate::terminal;
+use crate::trust::Signer;
+use crate::{terminal, trust};
 
 /// Everything that is known of a plugin before it is used.
 #[derive(Serialize)]
 struct Info {
     schema: &'static str,
     plugin: PluginRef,
+    /// How it is entered, as its manifest says.
+    door: String,
     directory: String,
+    /// What it was installed from.
+    source: String,
+    /// Whose signature it bears.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signer: Option<Signer>,
     /// What the plugin says of itself; its catalog is long, and `lineman explain CODE` shows it by
     /// the piece.
     description: Description,
@@ -69,10 +77,14 @@ impl Info {
             false => Some(access(None)),
         };
         let confinement = Confinement::of_this_machine();
+        let trust = trust::of(common, &trust::table(common).unwrap_or_default());
         Ok(Info {
             schema: "lineman.plugin/1",
             plugin: installed.plugin_ref(),
+            door: installed.manifest.abi.clone(),
             directory: installed.directory.display().to_string(),
+            source: installed.source(),
+            signer: Signer::of(installed, trust.keys()),
             programs: programs.collect(),
             access,
             confinement: Confined { landlock: confinement.landlock(), bounds: confinement.bounds() },
@@ -84,7 +96,10 @@ impl Info {
 fn human(info: &Info, style: &Style) -> String {
     let it = &info.description;
     let mut text = wrap(&format!("{} ({} {})", it.title, it.id, it.version), 0, style);
-    text += &wrap(&format!("from {}, in {}", it.publisher, info.directory), 2, style);
+    text += &wrap(&format!("from {}, entered by {}, in {}", it.publisher, info.door, info.directory), 2, style);
+    if let Some(signer) = &info.signer {
+        text += &wrap(&signer.to_string(), 2, style);
+    }
     if let Some(docs) = &it.docs_url {
         text += &wrap(docs, 2, style);
     }

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use lineman_host::{Installed, Trust, signer};
+use lineman_host::{Installed, Trust};
 use lineman_report::{Style, table, wrap};
 use serde::Serialize;
 use serde_json::json;
@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::cli::{Common, HumanOrJson};
 use crate::failure::Done;
 use crate::setup::Plugins;
+use crate::trust::Signer;
 use crate::{terminal, trust};
 
 /// How much of a hash people compare.
@@ -33,7 +34,7 @@ struct Row<'a> {
     /// Whether its library was hashed and is that one.
     verified: bool,
     /// Whose signature is beside the manifest.
-    signer: Option<String>,
+    signer: Option<Signer>,
 }
 
 pub(super) fn run(common: &Common, format: HumanOrJson) -> Done {
@@ -75,7 +76,7 @@ fn row<'a>(it: &'a Installed, enabled: bool, trust: &Trust) -> Row<'a> {
         size: it.size().ok(),
         sha256: it.plugin_ref().sha256,
         verified: verified.is_ok(),
-        signer: signer(&it.directory),
+        signer: Signer::of(it, trust.keys()),
     }
 }
 
@@ -97,8 +98,8 @@ fn human(rows: &[Row<'_>], problems: &[String], style: &Style) -> String {
         let cells: Vec<Vec<String>> = rows.iter().map(|row| cells(row)).collect();
         text += &table(&["id", "version", "state", "checks", "size", "door", "sha256"], &cells, 2, style);
         for row in rows {
-            if let Some(key) = &row.signer {
-                text += &wrap(&format!("{} is signed by {key}", row.id), 2, style);
+            if let Some(signer) = &row.signer {
+                text += &wrap(&format!("{} is {signer}", row.id), 2, style);
             }
             if let Some(problem) = &row.problem {
                 // Where it is stands above.

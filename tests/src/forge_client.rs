@@ -15,7 +15,7 @@ use crate::server::clean_command;
 /// curl, and openssl for the assertions of apps, doing what an integration with a forge is for:
 /// ask who the token is, look at the organisation and the repositories, list branches.
 #[derive(Debug)]
-pub struct CurlClient {
+pub struct ForgeClient {
     directory: PathBuf,
 }
 
@@ -26,18 +26,19 @@ struct Said {
     body: Value,
 }
 
-impl CurlClient {
+impl ForgeClient {
     /// A client that keeps its files in a directory.
-    pub fn new(directory: &Path) -> Result<CurlClient> {
-        let directory = directory.join("curl");
+    pub fn new(directory: &Path) -> Result<ForgeClient> {
+        let directory = directory.join("forge-client");
         fs::create_dir_all(&directory)?;
-        Ok(CurlClient { directory })
+        Ok(ForgeClient { directory })
     }
 
     /// Does what the integration is for. The first refusal is the answer.
     pub fn ask(&self, id: &str, integration: &Integration) -> Result<Answer> {
         let questions = match integration.provider.as_str() {
             "github" => self.github(id, integration),
+            "gitlab" => self.gitlab(integration),
             other => anyhow::bail!("curl is not told how to speak to {other}"),
         };
         Ok(match questions? {
@@ -98,6 +99,27 @@ impl CurlClient {
         }
         for (path, body) in questions {
             let said = self.curl(integration, &authorization, &path, body.as_deref())?;
+            if !said.good {
+                return Ok(Some(said.text));
+            }
+        }
+        Ok(None)
+    }
+
+    fn gitlab(&self, integration: &Integration) -> Result<Option<String>> {
+        let token = integration.secret("token")?.unwrap_or_default();
+        let header = format!("Authorization: Bearer {token}");
+        let mut questions = Vec::new();
+        if integration.settings.contains_key("username") {
+            questions.push("/api/v4/user".to_owned());
+        }
+        let projects = integration.settings.get("projects").and_then(toml::Value::as_array);
+        for name in projects.into_iter().flatten().filter_map(toml::Value::as_str) {
+            let project = format!("/api/v4/projects/{}", name.replace('/', "%2F"));
+            questions.extend([project.clone(), format!("{project}/repository/branches")]);
+        }
+        for path in questions {
+            let said = self.curl(integration, &header, &path, None)?;
             if !said.good {
                 return Ok(Some(said.text));
             }
