@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use lineman_catalog::{Catalog, Explanation, Sieve, explain, message_of};
+use lineman_catalog::{Catalog, Explanation, Sieve, explain_or_guess, message_of};
 use lineman_model::clean_line;
 
 static CATALOGS: LazyLock<Vec<Catalog>> = LazyLock::new(|| {
@@ -27,7 +27,7 @@ fn all() -> Vec<&'static Catalog> {
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let text = String::from_utf8_lossy(data);
-    let found = explain(&all(), &text);
+    let found = explain_or_guess(&all(), &text);
     let lines = text.matches(['\n', '\r']).count() + 1;
     for one in &found {
         let unfit = |shown: &str| shown.chars().any(|c| c.is_control() && c != '\n' && c != '\t');

@@ -217,7 +217,7 @@ fn an_error_is_explained_however_it_comes() -> Result<()> {
             ("explain error.txt --provider misbehaving", 3, &[]),
             ("explain network.txt", 0, &["network.dns"]),
             ("explain unknown.txt", 0, &["permission.insufficient (possible)", "line 2: HTTP/1.1 403"]),
-            ("explain placed.txt", 0, &["config.invalid", "at      acme_key.k, main.tf line 3"]),
+            ("explain placed.txt", 0, &["config.invalid", "at acme_key.k, main.tf line 3"]),
             ("explain terraform/state-locked", 0, &["resource.conflict"]),
             ("explain general/status-403", 0, &["permission.insufficient"]),
             ("explain nothing.txt", 3, &[]),

@@ -12,6 +12,8 @@
 //! [list.no_rule]
 //! DryRun = "It says that the call would have been allowed."
 //! ```
+//!
+//! A provider without codes says so in place of the lists: `none = "…"`.
 
 use std::collections::BTreeMap;
 
@@ -24,6 +26,9 @@ use crate::{catalogs, plugins};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Codes {
+    /// Why there are none, where a provider has no codes.
+    none: Option<String>,
+    #[serde(default)]
     list: Vec<List>,
 }
 
@@ -108,6 +113,9 @@ fn every_documented_code_has_a_rule_or_a_reason() {
             continue;
         };
         let codes: Codes = toml::from_str(&text).unwrap_or_else(|error| panic!("{plugin}/codes.toml: {error}"));
+        if codes.list.is_empty() == codes.none.is_none_or(|reason| reason.trim().is_empty()) {
+            wrong.push(format!("{plugin}/codes.toml needs lists, or a reason why there are none"));
+        }
         codes.list.iter().for_each(|list| check(catalog, list, &mut wrong));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
