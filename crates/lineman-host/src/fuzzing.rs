@@ -8,7 +8,7 @@ use lineman_model::{Description, Finding};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Manifest, ManifestError, frame};
+use crate::{LockFile, Manifest, ManifestError, frame};
 
 /// Reads frames until they end or are none, as both ends of the pipe do.
 pub fn frames(mut data: &[u8]) {
@@ -45,5 +45,13 @@ fn sent_again<T: Serialize + DeserializeOwned>(body: &[u8]) -> Option<T> {
 
 /// Reads a `plugin.toml`.
 pub fn manifest(text: &[u8]) -> Result<Manifest, ManifestError> {
-    Manifest::parse(Path::new("plugin.toml"), text.to_vec())
+    Manifest::parse(Path::new("plugin.toml"), text)
+}
+
+/// Reads a `lineman.lock`, and what was read once more.
+pub fn lock(text: &[u8]) {
+    let path = Path::new("lineman.lock");
+    let Ok(lock) = LockFile::parse(path, text) else { return };
+    let written = toml::to_string(&lock).expect("a lock that was read can be written");
+    assert_eq!(LockFile::parse(path, written.as_bytes()).expect("and read again"), lock);
 }

@@ -87,9 +87,13 @@ impl LockFile {
             return Ok(None);
         }
         guard::configuration(path)?;
-        let text = String::from_utf8(read_limited(path, LIMIT)?);
-        let text = text.map_err(|_| ManifestError::untrusted(path, "is not UTF-8"))?;
-        let lock: LockFile = toml::from_str(&text).map_err(|error| {
+        LockFile::parse(path, &read_limited(path, LIMIT)?).map(Some)
+    }
+
+    /// Reads the text of a lock file; `path` is where it stands, for what is said of it.
+    pub(crate) fn parse(path: &Path, text: &[u8]) -> Result<LockFile, ManifestError> {
+        let text = std::str::from_utf8(text).map_err(|_| ManifestError::untrusted(path, "is not UTF-8"))?;
+        let lock: LockFile = toml::from_str(text).map_err(|error| {
             let line = text[..error.span().map_or(0, |span| span.start)].matches('\n').count() + 1;
             ManifestError::untrusted(path, format!("is wrong in line {line}: {}", error.message()))
         })?;
@@ -97,7 +101,7 @@ impl LockFile {
             let problem = format!("is of version {}, and this Lineman knows version {VERSION}", lock.version);
             return Err(ManifestError::untrusted(path, problem));
         }
-        Ok(Some(lock))
+        Ok(lock)
     }
 
     /// Writes it beside its place and moves it there.

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use regex::Regex;
 
-use super::tree::{Manifest, Tree};
+use super::tree::{FUZZ, Manifest, Tree};
 
 /// Which crates of the workspace a crate may depend on. A new arrow is the most expensive change
 /// there is: it belongs here first, with a reason in the commit.
@@ -69,9 +69,6 @@ pub(super) fn arrows(tree: &Tree) -> Vec<String> {
     }
     broken
 }
-
-/// The workspace within the tree that is not the tree's own: it is built in another way.
-const FUZZ: &str = "fuzz";
 
 pub(super) fn declared_with_reason_and_used(tree: &Tree) -> Vec<String> {
     let own = declared(tree, "Cargo.toml", |directory| directory != FUZZ);

@@ -64,6 +64,9 @@ impl Manifest {
     }
 }
 
+/// The workspace within the tree that is not the tree's own: it is built in another way.
+pub(crate) const FUZZ: &str = "fuzz";
+
 impl Tree {
     /// Reads every text file that git tracks or would track.
     pub(crate) fn read() -> Result<Tree> {
@@ -85,7 +88,8 @@ impl Tree {
     pub(crate) fn put(&mut self, path: &str, text: &str) -> Result<()> {
         if let Some(directory) = path.strip_suffix("/Cargo.toml") {
             let manifest: Manifest = toml::from_str(text).with_context(|| format!("cannot read {path}"))?;
-            if manifest.workspace.is_none() {
+            // The binary that is kept for ever is built from a crate of its own; fuzz targets are ours.
+            if manifest.workspace.is_none() || directory == FUZZ {
                 self.crates.insert(directory.to_owned(), manifest);
             }
         }
