@@ -68,6 +68,29 @@ fn examples() -> Result<Bench> {
     packed(bench, &workspace().join("plugins/examples/python/web.py"), "web")
 }
 
+/// The conformance kit finds nothing in them, and what it cannot ask it says.
+#[test]
+fn the_examples_keep_every_promise() -> Result<()> {
+    if !require("doors-conformance", &["cc", INTERPRETER]) {
+        return Ok(());
+    }
+    let bench = examples()?;
+    for (id, not_asked) in [
+        ("tcp", &["deadline", "cancellation", "not-stalled", "secrets", "compatible"][..]),
+        ("web", &["glibc", "exports", "malformed-requests", "threads", "descriptors", "compatible"]),
+    ] {
+        let verify = ["plugin", "verify", "--format", "json"];
+        let outcome = Outcome::of(bench.command().args(verify).arg(bench.plugin(id)))?;
+        let report: serde_json::Value = serde_json::from_str(&outcome.stdout)?;
+        let cases = report["cases"].as_array().context("no cases")?;
+        let by = |status: &str| -> Vec<&str> {
+            cases.iter().filter(|case| case["status"] == status).filter_map(|case| case["id"].as_str()).collect()
+        };
+        ensure!(outcome.exit == 0 && by("skip") == not_asked, "{id}: not judged: {:?}\n{}", by("skip"), outcome.stdout);
+    }
+    Ok(())
+}
+
 #[test]
 fn the_examples_name_what_is_wrong() -> Result<()> {
     if !require("doors-examples", &["cc", INTERPRETER]) {

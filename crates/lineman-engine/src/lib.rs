@@ -44,6 +44,6 @@ pub use hosts::of as hosts_of;
 pub use plan::{INPUTS, PLUGIN, Plan, plan};
 pub use run::{Executor, Progress, RunInfo, run};
 pub use selection::{PlanError, Selection};
-pub use subject::{Subject, Unavailable};
+pub use subject::{Subject, Unavailable, Writes};
 pub use vantage::Platform;
 pub use view::{CheckPlan, IntegrationPlan, PLAN_SCHEMA, PlanView};

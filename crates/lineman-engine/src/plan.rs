@@ -141,7 +141,7 @@ fn line(subject: Result<Subject, Box<Unavailable>>, selection: &Selection) -> Op
 fn available(subject: Subject, selection: &Selection) -> Line {
     let subject = Arc::new(subject);
     let checks = &subject.description.checks;
-    let left_out = selection.apply(checks, subject.allow_writes);
+    let left_out = selection.apply(checks, &subject.writes);
 
     let objections = subject.objections().cloned().collect();
     let title = "Secrets resolve and the endpoints are allowed";

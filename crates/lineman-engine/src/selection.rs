@@ -1,5 +1,6 @@
 use lineman_model::{CheckInfo, Level, Skip, SkipReason};
 
+use crate::Writes;
 use crate::plan::{INPUTS, PLUGIN};
 
 /// Which checks a run is asked for. Empty, it asks for all of them.
@@ -75,8 +76,8 @@ impl Selection {
     }
 
     /// For each check, why it is left out, or nothing when it runs.
-    pub(crate) fn apply(&self, checks: &[CheckInfo], allow_writes: bool) -> Vec<Option<Skip>> {
-        let barred = |check: &CheckInfo| self.barred(check, allow_writes);
+    pub(crate) fn apply(&self, checks: &[CheckInfo], writes: &Writes) -> Vec<Option<Skip>> {
+        let barred = |check: &CheckInfo| self.barred(check, writes);
         let mut left_out: Vec<_> = checks.iter().map(|check| barred(check).or_else(|| self.unasked(check))).collect();
         let mut open: Vec<usize> = (0..checks.len()).filter(|&at| left_out[at].is_none()).collect();
         while let Some(at) = open.pop() {
@@ -87,31 +88,40 @@ impl Selection {
                 }
             }
         }
-        let skip = |why: &str| Skip { reason: SkipReason::NotRequested, blocked_by: None, why: Some(why.to_owned()) };
-        left_out.into_iter().map(|why| why.map(skip)).collect()
+        left_out
     }
 
     /// Why a check does not run even where another one needs it.
-    fn barred(&self, check: &CheckInfo, allow_writes: bool) -> Option<&'static str> {
+    fn barred(&self, check: &CheckInfo, writes: &Writes) -> Option<Skip> {
         if names(&self.skip, check) {
-            Some("it was asked to be skipped")
-        } else if check.writes && !allow_writes {
-            Some("it writes at the provider, which the configuration does not allow")
-        } else {
-            None
+            return Some(not_requested("it was asked to be skipped"));
+        }
+        match writes {
+            _ if !check.writes => None,
+            Writes::Named(named) if named.contains(&check.id) => None,
+            Writes::Named(_) => Some(not_requested("it writes at the provider, and `allow_writes` does not name it")),
+            Writes::Denied => Some(Skip {
+                reason: SkipReason::Policy,
+                blocked_by: None,
+                why: Some("it writes at the provider, which `policy.deny_writes` forbids".to_owned()),
+            }),
         }
     }
 
     /// Why a check does not run unless another one needs it.
-    fn unasked(&self, check: &CheckInfo) -> Option<&'static str> {
+    fn unasked(&self, check: &CheckInfo) -> Option<Skip> {
         if !self.only.is_empty() && !names(&self.only, check) {
-            Some("other checks were asked for")
+            Some(not_requested("other checks were asked for"))
         } else if self.level.is_some_and(|level| check.level > level) {
-            Some("the run was asked to stop at a lower level")
+            Some(not_requested("the run was asked to stop at a lower level"))
         } else {
             None
         }
     }
+}
+
+fn not_requested(why: &str) -> Skip {
+    Skip { reason: SkipReason::NotRequested, blocked_by: None, why: Some(why.to_owned()) }
 }
 
 pub(crate) fn position(checks: &[CheckInfo], id: &str) -> Option<usize> {

@@ -15,8 +15,17 @@ pub struct Subject {
     pub inputs: Result<SecretMap, Vec<Finding>>,
     /// What the endpoint policy has against it.
     pub policy: Vec<Finding>,
-    /// Whether the configuration lets checks that write run.
-    pub allow_writes: bool,
+    /// Which checks that write may run.
+    pub writes: Writes,
+}
+
+/// Which of the checks that write at the provider may run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Writes {
+    /// Those that the integration names, by their ids.
+    Named(Vec<String>),
+    /// None, whatever the integration names: the policy denies it.
+    Denied,
 }
 
 impl Subject {

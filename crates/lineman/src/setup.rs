@@ -9,7 +9,7 @@ use std::time::Duration;
 use lineman_config::{
     Config, Configured, Environment, Grants, Installed as InstalledPlugins, Plugins as Table, ProcessEnvironment,
 };
-use lineman_engine::{Subject, Suppression, Unavailable};
+use lineman_engine::{Subject, Suppression, Unavailable, Writes};
 use lineman_host::{
     Found, Held, Installed, LockFile, ManifestError, PluginLimits, SearchPath, Trust, discover, guard_configuration,
     verify_libraries,
@@ -234,7 +234,10 @@ impl Setup {
                 description: Arc::clone(description),
                 inputs,
                 policy,
-                allow_writes: !configured.allow_writes.is_empty() && !self.config.policy.deny_writes,
+                writes: match self.config.policy.deny_writes {
+                    true => Writes::Denied,
+                    false => Writes::Named(configured.allow_writes.clone()),
+                },
             }),
             None => {
                 let why =

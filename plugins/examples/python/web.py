@@ -48,7 +48,12 @@ DESCRIPTION = {
         "additionalProperties": False,
         "required": ["url"],
         "properties": {
-            "url": {"type": "string", "pattern": "^https?://", "description": "What to ask for."},
+            "url": {
+                "type": "string",
+                "pattern": "^https?://",
+                "description": "What to ask for.",
+                "examples": ["https://www.example.com/health"],
+            },
             "status": {"type": "integer", "minimum": 100, "maximum": 599, "description": "Expected; else any below 400."},
         },
     },

@@ -202,6 +202,9 @@ pub(crate) async fn check(cx: Cx<GitHub>) -> Outcome {
 
 /// `github/settings`.
 pub(crate) async fn settings(cx: Cx<GitHub>) -> Outcome {
+    if names(&cx).is_empty() && cx.secrets().token.is_some() {
+        return Err(Stop::not_applicable("no repository is configured"));
+    }
     for name in names(&cx) {
         let repository = repository(&cx, name).await?;
         let required = cx.requires().iter().filter_map(|it| Wish::read(it, cx.settings()).ok());

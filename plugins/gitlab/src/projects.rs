@@ -114,6 +114,9 @@ pub(crate) async fn check(cx: Cx<GitLab>) -> Outcome {
 
 /// `gitlab/settings`.
 pub(crate) async fn settings(cx: Cx<GitLab>) -> Outcome {
+    if names(&cx).is_empty() {
+        return Err(Stop::not_applicable("no project is configured"));
+    }
     for name in names(&cx) {
         let project = project(&cx, name).await?;
         let required = cx.requires().iter().filter_map(|it| Wish::read(it, cx.settings()).ok());

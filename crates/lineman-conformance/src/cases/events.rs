@@ -1,3 +1,4 @@
+use lineman_catalog::Catalog;
 use lineman_model::protocol::event;
 use lineman_model::{Finding, SkipReason, Status};
 
@@ -104,7 +105,9 @@ pub(super) async fn finding_codes(kit: &Kit<'_>) -> Verdict {
     let mut seen = Vec::new();
     for (what, finding) in findings(kit).await? {
         let name = finding.code.strip_prefix(id.as_str()).and_then(|rest| rest.strip_prefix('/'));
-        if !name.is_some_and(is_kebab) {
+        // Words that belong to nobody have codes of their own, which can be explained as well.
+        let shared = || Catalog::shared().iter().any(|catalog| catalog.describe(&finding.code).is_some());
+        if !name.is_some_and(is_kebab) && !shared() {
             seen.push(format!("{what} finds `{}`, which is not `{id}/<kebab-case>`", finding.code));
         }
         if finding.message.trim().is_empty() || finding.message.chars().any(char::is_control) {

@@ -1,7 +1,7 @@
 //! What checks come to, alone and together.
 
 use jiff::civil::date;
-use lineman_engine::{ExitCode, FailOn, Suppression, Unavailable, exit_code};
+use lineman_engine::{ExitCode, FailOn, Suppression, Unavailable, Writes, exit_code};
 use lineman_model::{Cause, Finding, Level, Requirement, Severity, Status};
 
 use crate::scripted::{Stage, assert_lines, finding, tell};
@@ -113,7 +113,7 @@ async fn only_what_is_transient_is_tried_again() {
     let one = |script: &'static str, expected: &'static str| async move {
         let mut stage = Stage::new([("one", script)]);
         stage.limits.retries = 2;
-        stage.first().allow_writes = true;
+        stage.first().writes = Writes::Named(vec!["a/x".to_owned()]);
         let report = stage.report().await;
         let told = tell(&report);
         assert_eq!(told.lines().last().unwrap(), expected, "{script}");
@@ -282,7 +282,7 @@ async fn what_was_not_proved_is_listed() {
         access: the permissions that are required are granted; there is no check for it
         dependency: the things it depends on exist and fit; there is no check for it
         operation: a real, read-only operation succeeds; `a/write` was not run: \
-            it writes at the provider, which the configuration does not allow";
+            it writes at the provider, and `allow_writes` does not name it";
     check(script, |stage| stage.selection.skip = vec!["a/reach".into()], expected).await;
 
     let expected = "
@@ -395,4 +395,19 @@ async fn an_incident_is_the_root_of_what_the_provider_did_not_answer() {
     let report = Stage::new([("one", script)]).report().await;
     let causes: Vec<_> = report.causes.iter().map(|group| (group.cause.clone(), group.findings.len())).collect();
     assert_eq!(causes, [(Cause::ProviderOutage, 2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_those_writes_run_that_are_named_and_none_that_the_policy_denies() {
+    let script = "operation a/write writes\noperation a/push writes\nreach a/reach";
+    let lines = |write: &str, push: &str| {
+        format!("one: pass, proved reach\nlineman/inputs pass\na/write {write}\na/push {push}\na/reach pass")
+    };
+    for (writes, write, push) in [
+        (Writes::Named(Vec::new()), "skip not-requested", "skip not-requested"),
+        (Writes::Named(vec!["a/write".to_owned()]), "pass", "skip not-requested"),
+        (Writes::Denied, "skip policy", "skip policy"),
+    ] {
+        check_with(script, |stage| stage.first().writes = writes, &lines(write, push)).await;
+    }
 }

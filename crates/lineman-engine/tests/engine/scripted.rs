@@ -17,7 +17,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use lineman_engine::{Executor, Limits, PlanError, Progress, RunInfo, Selection, Subject, Unavailable, plan, run};
+use lineman_engine::{
+    Executor, Limits, PlanError, Progress, RunInfo, Selection, Subject, Unavailable, Writes, plan, run,
+};
 use lineman_model::protocol::{CheckAnswer, CheckSkip};
 use lineman_model::{
     Cause, CheckInfo, Confidence, Description, Event, Finding, Integration, PluginRef, ProtocolRange, Report,
@@ -41,7 +43,7 @@ pub(crate) fn subject(name: &str, script: &Script) -> Subject {
         description: Arc::new(description(&provider, script.checks.clone())),
         inputs: Ok(SecretMap::default()),
         policy: Vec::new(),
-        allow_writes: false,
+        writes: Writes::Named(Vec::new()),
     }
 }
 

@@ -148,6 +148,10 @@ fn remarks(check: &CheckInfo) -> String {
     if check.writes {
         remarks.push("writes".to_owned());
     }
+    if check.deprecated {
+        let instead = check.replaced_by.as_ref().map(|other| format!(", use {other}")).unwrap_or_default();
+        remarks.push(format!("deprecated{instead}"));
+    }
     if remarks.is_empty() { String::new() } else { format!(" ({})", remarks.join("; ")) }
 }
 
@@ -198,6 +202,11 @@ fn properties(schema: &Map<String, Value>, style: &Style) -> String {
     let rows = properties.iter().map(|(name, property)| {
         let about = property.get("description").and_then(Value::as_str).unwrap_or_default();
         let about = if required.contains(&name.as_str()) { format!("{about} (required)") } else { about.to_owned() };
+        let instead = property.get("replaced_by").and_then(Value::as_str).map(|other| format!(", use {other}"));
+        let about = match property.get("deprecated").and_then(Value::as_bool) {
+            Some(true) => format!("{about} (deprecated{})", instead.unwrap_or_default()),
+            _ => about,
+        };
         vec![name.clone(), about.trim_start().to_owned()]
     });
     table(&[], &rows.collect::<Vec<_>>(), 2, style)
