@@ -43,7 +43,7 @@ const MODES: &[Row] = &[
     ("asks-to-describe", &["offline"]),
     ("takes-any-operation", &["unknown-operation"]),
     ("takes-anything", &["malformed-requests"]),
-    ("aborts-on-garbage", &["malformed-requests!"]),
+    ("aborts-on-garbage", &["huge-requests!", "malformed-requests!"]),
     ("aborts-when-deep", &["huge-requests!"]),
     ("knows-every-field", &["unknown-fields"]),
     ("knows-every-check", &["unknown-check"]),

@@ -57,7 +57,7 @@ fn older(path: &Path) -> Result<Value, Failure> {
     Ok(value)
 }
 
-/// The worst first and in full; then what was not judged, and what passed, a line each.
+/// The worst first and in full; then what was not judged, and what passed, in a few lines.
 fn human(verification: &Verification, style: &Style) -> String {
     let Verification { plugin, summary, cases, .. } = verification;
     let name = match plugin.id.as_str() {
@@ -74,6 +74,7 @@ fn human(verification: &Verification, style: &Style) -> String {
     let counts: Vec<String> =
         counts.iter().filter(|(number, _)| *number > 0).map(|(number, what)| format!("{number} {what}")).collect();
     let says = match verification.verdict {
+        Status::Pass if summary.skip > summary.pass => "breaks no promise, and most could not be judged",
         Status::Pass => "keeps its promises",
         _ => "does not keep its promises",
     };
@@ -81,22 +82,23 @@ fn human(verification: &Verification, style: &Style) -> String {
     let mut text = marked(mark(verification.verdict), &head, &[], style);
     let mut order: Vec<&CaseReport> = cases.iter().collect();
     order.sort_by_key(|case| std::cmp::Reverse(case.status));
-    let mut previous = None;
-    for case in order {
-        let in_full = matches!(case.status, Status::Crash | Status::Fail | Status::Warn) || style.verbose;
-        if in_full || previous != Some(case.status) {
-            text.push('\n');
-        }
-        previous = Some(case.status);
-        text += &match (in_full, case.seen.as_slice()) {
-            (true, seen) => {
+    // What is said in one line is said once of all cases that it is said of.
+    let in_full =
+        |case: &CaseReport| matches!(case.status, Status::Crash | Status::Fail | Status::Warn) || style.verbose;
+    let alike = |a: &&CaseReport, b: &&CaseReport| a.status == b.status && a.seen == b.seen && !in_full(a);
+    for cases in order.chunk_by(alike) {
+        let Some(case) = cases.first() else { continue };
+        text.push('\n');
+        let ids: Vec<&str> = cases.iter().map(|case| case.id).collect();
+        text += &match case.seen.as_slice() {
+            seen if in_full(case) => {
                 let mut below: Vec<(&str, &str)> = vec![("", case.protects)];
                 below.extend(seen.iter().map(|seen| ("seen: ", seen.as_str())));
                 below.extend(case.mend.map(|mend| ("mend: ", mend)));
                 marked(mark(case.status), case.id, &below, style)
             }
-            (false, [why, ..]) => marked(mark(case.status), &format!("{}: {why}", case.id), &[], style),
-            (false, []) => marked(mark(case.status), case.id, &[], style),
+            [why, ..] => marked(mark(case.status), &format!("{}: {why}", ids.join(", ")), &[], style),
+            [] => marked(mark(case.status), &ids.join(", "), &[], style),
         };
     }
     text
