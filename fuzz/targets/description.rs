@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use lineman_catalog::Catalog;
-use lineman_engine::{Selection, Subject, plan};
+use lineman_engine::{Selection, Subject, Writes, plan};
 use lineman_model::{Description, Integration, PluginRef, SecretMap};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
@@ -31,7 +31,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         description: Arc::new(description),
         inputs: Ok(SecretMap::default()),
         policy: Vec::new(),
-        allow_writes: true,
+        writes: Writes::Denied,
     };
     if let Ok(plan) = plan([Ok(subject)], &Selection::default()) {
         plan.view();

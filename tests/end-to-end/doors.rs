@@ -79,8 +79,14 @@ fn the_examples_keep_every_promise() -> Result<()> {
         ("tcp", &["deadline", "cancellation", "not-stalled", "secrets", "compatible"][..]),
         ("web", &["glibc", "exports", "malformed-requests", "threads", "descriptors", "compatible"]),
     ] {
-        let verify = ["plugin", "verify", "--format", "json"];
-        let outcome = Outcome::of(bench.command().args(verify).arg(bench.plugin(id)))?;
+        let mut verify = bench.command();
+        verify.args(["plugin", "verify", "--format", "json"]).arg(bench.plugin(id));
+        if id == "tcp" {
+            let given = bench.path().join("given.toml");
+            fs::write(&given, "[settings]\nhost = \"{host}\"\nport = \"{port}\"\n")?;
+            verify.arg("--settings").arg(given);
+        }
+        let outcome = Outcome::of(&mut verify)?;
         let report: serde_json::Value = serde_json::from_str(&outcome.stdout)?;
         let cases = report["cases"].as_array().context("no cases")?;
         let by = |status: &str| -> Vec<&str> {

@@ -11,6 +11,9 @@ use serde_json::{Map, Value, json};
 const DEEPEST: usize = 16;
 /// In what is given, stands for the address of the kit's own server.
 const ENDPOINT: &str = "{endpoint}";
+/// The host and the port of that server, for plugins that do not speak HTTP; the port is a number.
+const HOST: &str = "{host}";
+const PORT: &str = "{port}";
 /// Characters of a canary.
 const CANARY: usize = 40;
 
@@ -205,6 +208,10 @@ fn suggested(root: &Value, schema: &Value, depth: usize) -> Option<Value> {
 /// Puts the kit's server in place of the provider's in every text that names one.
 fn point(value: &mut Value, endpoint: &str) {
     match value {
+        Value::String(text) if text == PORT => {
+            let port = endpoint.rsplit_once(':').and_then(|(_, port)| port.trim_end_matches('/').parse::<u16>().ok());
+            *value = port.map_or(Value::Null, Value::from);
+        }
         Value::String(text) => {
             if let Some(pointed) = pointed(text, endpoint) {
                 *text = pointed;
@@ -221,6 +228,10 @@ fn point(value: &mut Value, endpoint: &str) {
 fn pointed(text: &str, endpoint: &str) -> Option<String> {
     if text.contains(ENDPOINT) {
         return Some(text.replace(ENDPOINT, endpoint));
+    }
+    if text == HOST {
+        let (_, authority) = endpoint.split_once("://")?;
+        return Some(authority.rsplit_once(':')?.0.to_owned());
     }
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"))?;
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));

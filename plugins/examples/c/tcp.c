@@ -540,7 +540,11 @@ static uint32_t submit(uint64_t number, struct lineman_bytes op, struct lineman_
                        const struct lineman_host_v1 *host)
 {
     if (is(op, "close")) {
-        /* No session, nothing to wipe. */
+        struct json json;
+        uint64_t session;
+        if (!find(request, &json, "session", (char *)NULL) || !read_number(json, &session))
+            return LINEMAN_SUBMIT_BAD_REQUEST;
+        /* No session is kept, so there is nothing to wipe. */
         struct call closed = {.number = number, .host = host};
         emit(&closed, LINEMAN_EVENT_RESULT, NULL, "{}");
         return LINEMAN_SUBMIT_ACCEPTED;

@@ -133,7 +133,7 @@ pub(crate) struct VerifyArgs {
 
     /// What to configure the plugin with, where its schemas do not suggest it: TOML with
     /// `[settings]`, `[secrets]` and `[[requires]]`; `{endpoint}` stands for a server on this
-    /// machine
+    /// machine, `{host}` and `{port}` for its parts
     #[arg(long, value_name = "FILE")]
     pub(crate) settings: Option<PathBuf>,
 
