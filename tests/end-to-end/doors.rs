@@ -77,7 +77,24 @@ fn the_examples_keep_every_promise() -> Result<()> {
     let bench = examples()?;
     for (id, not_asked) in [
         ("tcp", &["deadline", "cancellation", "not-stalled", "secrets", "compatible"][..]),
-        ("web", &["glibc", "exports", "malformed-requests", "threads", "descriptors", "compatible"]),
+        (
+            "web",
+            &[
+                "glibc",
+                "exports",
+                "malformed-requests",
+                "huge-requests",
+                "one-terminal-event",
+                "silent-after-the-end",
+                "own-calls-only",
+                "events",
+                "threads",
+                "descriptors",
+                "shutdown",
+                "after-shutdown",
+                "compatible",
+            ],
+        ),
     ] {
         let mut verify = bench.command();
         verify.args(["plugin", "verify", "--format", "json"]).arg(bench.plugin(id));

@@ -70,7 +70,9 @@ impl Sample {
             }
         }
         settings.extend(given.settings.clone());
-        valid(&schema, &Value::Object(settings.clone()), "settings")?;
+        let mut somewhere = Value::Object(settings.clone());
+        point(&mut somewhere, "http://127.0.0.1:1");
+        valid(&schema, &somewhere, "settings")?;
 
         let schema = Value::Object(description.secrets.clone());
         let of = |wanted: &dyn Fn(&str) -> bool| -> BTreeMap<String, String> {

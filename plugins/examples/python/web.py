@@ -67,12 +67,15 @@ DESCRIPTION = {
 
 # Kinds of events.
 FINDING, PROGRESS, RESULT, ERROR = 1, 2, 3, 4
-# The answer to a call of a newer protocol.
+# The answers to a call of a newer protocol, and to one that is none.
 UNKNOWN_OPERATION = 1
+BAD_REQUEST = 2
 
 # The pipe to the host, before anybody prints: what is printed goes where complaints go.
 PIPE = os.fdopen(os.dup(1), "wb")
 os.dup2(2, 1)
+
+CHECKS = {check["id"] for check in DESCRIPTION["checks"]}
 
 
 def send(message):
@@ -295,6 +298,8 @@ async def main():
             return
         elif kind == "cancel" and call in tasks:
             tasks[call].cancel()
+        elif kind == "submit" and message["op"] == "check" and message["request"].get("check") not in CHECKS:
+            send({"refused": {"call": call, "code": BAD_REQUEST}})
         elif kind == "submit" and message["op"] == "check":
             tasks[call] = asyncio.create_task(answer(call, message["request"]))
             tasks[call].add_done_callback(functools.partial(end, tasks, call))
