@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
+/// How often a run makes its directory before it gives up.
+const TRIES: usize = 16;
+
 /// The directory of one run. A lock on a file in it says that the run lives.
 pub(crate) struct Scratch {
     root: PathBuf,
@@ -29,14 +32,20 @@ impl Scratch {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, problem));
         }
         sweep(&home);
-        let root = tempfile::Builder::new()
-            .prefix("run-")
-            .permissions(std::fs::Permissions::from_mode(0o700))
-            .tempdir_in(&home)?
-            .keep();
-        let lock = File::create(root.join("lock"))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Scratch { root, _lock: lock })
+        for _ in 0..TRIES {
+            let root = tempfile::Builder::new()
+                .prefix("run-")
+                .permissions(std::fs::Permissions::from_mode(0o700))
+                .tempdir_in(&home)?
+                .keep();
+            let lock = File::create(root.join("lock"))?;
+            // Another run may be sweeping, and take this one, not locked yet, for dead.
+            flock(&lock, FlockOperation::LockExclusive)?;
+            if root.join("lock").exists() {
+                return Ok(Scratch { root, _lock: lock });
+            }
+        }
+        Err(io::ErrorKind::ResourceBusy.into())
     }
 
     /// The directory that holds all files of one plugin: what it may write, and nobody else read.
@@ -66,13 +75,14 @@ impl Drop for Scratch {
 fn sweep(home: &Path) {
     let Ok(entries) = std::fs::read_dir(home) else { return };
     for run in entries.flatten().map(|entry| entry.path()) {
-        match File::open(run.join("lock")) {
+        // Held until the run is gone: who is just making it waits, and then sees that it is.
+        let _held = match File::open(run.join("lock")) {
             Ok(lock) if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() => continue,
-            Ok(_) => {}
+            Ok(lock) => Some(lock),
             // A run that is just being made has no lock yet.
             Err(_) if is_young(&run) => continue,
-            Err(_) => {}
-        }
+            Err(_) => None,
+        };
         let _ = std::fs::remove_dir_all(&run);
     }
 }
@@ -99,6 +109,21 @@ mod tests {
         let ended = next.root.clone();
         drop(next);
         assert!(!ended.exists());
+    }
+
+    #[test]
+    fn runs_that_begin_together_do_not_sweep_each_other() {
+        let base = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let run = Scratch::new(base.path()).unwrap();
+                        assert!(run.root.join("lock").exists());
+                    }
+                });
+            }
+        });
     }
 
     #[test]
