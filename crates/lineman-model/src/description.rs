@@ -35,6 +35,10 @@ pub struct Description {
     /// JSON Schema of `[integration.NAME.secrets]`, each property a string.
     #[serde(default)]
     pub secrets: Map<String, Value>,
+    /// JSON Schema of an entry of `[[integration.NAME.requires]]`, without its `id`; empty where the
+    /// plugin takes any words.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub requires: Map<String, Value>,
     /// Its table of known failures, in the format of `lineman-catalog`.
     #[serde(default)]
     pub catalog: Value,

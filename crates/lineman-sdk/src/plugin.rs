@@ -68,6 +68,7 @@ impl<P: Provider> Plugin<P> {
             checks: checks.iter().map(|check| check.info.clone()).collect(),
             settings: schema::<P::Settings>(),
             secrets: schema::<P::Secrets>(),
+            requires: schema::<P::Requirement>(),
             catalog: catalog.to_value(),
             services: about.services,
             hosts: about.hosts,

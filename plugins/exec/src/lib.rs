@@ -113,6 +113,7 @@ struct Exec;
 impl Provider for Exec {
     type Settings = Settings;
     type Secrets = Secrets;
+    type Requirement = lineman_sdk::NoRequirement;
     type Session = ();
 
     fn about() -> About {

@@ -152,6 +152,7 @@ struct Http;
 impl Provider for Http {
     type Settings = Settings;
     type Secrets = Secrets;
+    type Requirement = lineman_sdk::NoRequirement;
     type Session = Session;
 
     fn about() -> About {

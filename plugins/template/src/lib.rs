@@ -29,6 +29,7 @@ pub struct Template;
 impl Provider for Template {
     type Settings = Settings;
     type Secrets = Secrets;
+    type Requirement = lineman_sdk::NoRequirement;
     type Session = ();
 
     fn about() -> About {

@@ -116,6 +116,7 @@ fn human(info: &Info, style: &Style) -> String {
     text += &section("Calls, and the permission each needs", &table(&[], &calls.collect::<Vec<_>>(), 2, style));
     text += &section("Settings", &properties(&it.settings, style));
     text += &section("Secrets", &properties(&it.secrets, style));
+    text += &section("Requirements", &properties(&it.requires, style));
     if !it.hosts.is_empty() {
         text += &section("Talks to", &wrap(&it.hosts.join(", "), 2, style));
     }
