@@ -329,6 +329,53 @@ fn aws() -> Result<Scene> {
     Ok(scene)
 }
 
+const AZURE_SECRET: &str = "cnr8Q~canary.4kJ9sL2mNbV6xC8zQ1wE3rT5yU";
+/// What is issued: no real one, but it looks like a token.
+const AZURE_TOKEN: &str = "eyJ0eXAiOiJKV1QifQ.eyJ0aWQiOiJjYW5hcnkifQ.cHJldGVuZGVkLXNpZ25hdHVyZS1vZi1hLWNhbmFyeQ";
+
+/// An Entra that refuses a client secret and a signed assertion, and one that issues a token to a
+/// Resource Manager that refuses; each says back what it was sent.
+fn azure() -> Result<Scene> {
+    let mut scene = Scene::new("azure", &[])?;
+    let frame = |text: &str| serde_json::json!({ "error": "invalid_client", "error_description": text }).to_string();
+    let discovered = |request: &Request| {
+        let document =
+            r#"{"issuer":"https://login.microsoftonline.com/c/v2.0","cloud_instance_name":"microsoftonline.com"}"#;
+        request.path().ends_with("openid-configuration").then(|| Response::new(200).body(document))
+    };
+    let refuses = api::Server::http(move |request| discovered(&request).unwrap_or_else(|| echo(401, &request, frame)))?;
+    let issues = api::Server::http(move |request: Request| match request.path().ends_with("/token") {
+        true => Response::new(200).body(serde_json::json!({ "access_token": AZURE_TOKEN }).to_string()),
+        false => discovered(&request).unwrap_or_else(|| echo(400, &request, frame)),
+    })?;
+    let real = lineman_lab::azure::Server::start(Tls::Off, lineman_lab::azure::Variant::default())?;
+    scene.variable("AZURE_SECRET", AZURE_SECRET);
+    scene.canary("the issued token", AZURE_TOKEN);
+    let key = real.key();
+    // The first line of an RSA key in PKCS#8 is the same in each.
+    scene.canary("the private key", key.lines().skip(3).collect::<Vec<_>>().join("\n").as_str());
+    scene.environment.push(("AZURE_KEY", key));
+    scene.environment.push(("AZURE_CERTIFICATE", real.certificate("deployer")?));
+    scene.configuration = "version = 1\nplugins.enable = [\"azure\"]\n".to_owned();
+    let certificate = "certificate.env = \"AZURE_CERTIFICATE\"\nprivate_key.env = \"AZURE_KEY\"";
+    for (name, url, secrets) in [
+        ("secret-refused", refuses.url(), "client_secret.env = \"AZURE_SECRET\""),
+        ("assertion-refused", refuses.url(), certificate),
+        ("token-refused", issues.url(), certificate),
+        ("let-in", real.url(), certificate),
+    ] {
+        scene.configuration += &format!(
+            "[integration.{name}]\nprovider = \"azure\"\nsettings.tenant_id = \"c0000000-0000-4000-8000-000000000001\"\n\
+             settings.client_id = \"a0000000-0000-4000-8000-000000000001\"\nsettings.subscription_id = \"50000000-0000-4000-8000-000000000001\"\n\
+             connection.endpoint_url = {url:?}\n[integration.{name}.secrets]\n{secrets}\n"
+        );
+    }
+    scene.passing.push("let-in");
+    scene.asked.push(issues.log().clone());
+    scene._servers.extend([Box::new(refuses) as Box<dyn Any>, Box::new(issues), Box::new(real)]);
+    Ok(scene)
+}
+
 const GIT_TOKEN: &str = "glpat-Canary_9Xw/8Vt+7Us=6Rq:5Po";
 
 fn git(scene: &mut Scene, name: &str, url: &str, secrets: &str, more: &str) {
@@ -466,6 +513,11 @@ fn what_aws_echoes_is_not_shown() -> Result<()> {
 }
 
 #[test]
+fn what_azure_echoes_is_not_shown() -> Result<()> {
+    nowhere(azure())
+}
+
+#[test]
 fn what_a_git_host_echoes_is_not_shown_and_git_does_not_show_its_token() -> Result<()> {
     nowhere(git_over_http())
 }
@@ -490,7 +542,7 @@ fn what_a_monitoring_plugin_tells_is_not_shown() -> Result<()> {
 #[cfg(debug_assertions)]
 fn with_redaction_switched_off_the_canaries_are_seen() -> Result<()> {
     // Of what a proxy says nothing is shown in any case.
-    let mut scenes = vec![told()?, aws()?, git_over_http()?, monitoring_plugin()?];
+    let mut scenes = vec![told()?, aws()?, azure()?, git_over_http()?, monitoring_plugin()?];
     if require("canary-doors-unredacted", &["cc", "python3"]) {
         scenes.push(told_in_other_languages()?);
     }
