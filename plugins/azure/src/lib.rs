@@ -116,7 +116,6 @@ impl Provider for Azure {
                 .calls(identity::OPERATION, None),
             Check::new("secret", Level::Identity, "The client secret does not expire soon", secret::check)
                 .needs(["identity"])
-                .optional()
                 .calls(secret::OPERATION, secret::PERMISSION),
             Check::new(
                 "subscription",
