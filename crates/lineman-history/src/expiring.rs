@@ -20,9 +20,11 @@ pub struct Expiring {
     /// [`EXPIRING_SCHEMA`].
     pub schema: String,
     /// When this was asked.
+    #[serde(with = "lineman_model::milliseconds")]
     #[schemars(with = "String")]
     pub now: Timestamp,
     /// The last moment that counts.
+    #[serde(with = "lineman_model::milliseconds")]
     #[schemars(with = "String")]
     pub until: Timestamp,
     /// What is due, the nearest first.
@@ -30,7 +32,7 @@ pub struct Expiring {
     /// How many dates are known that are not due.
     pub later: usize,
     /// The oldest of the runs that these dates are from.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "lineman_model::milliseconds::if_any")]
     #[schemars(with = "Option<String>")]
     pub oldest: Option<Timestamp>,
 }
@@ -43,9 +45,11 @@ pub struct Due {
     /// What ends.
     pub what: String,
     /// When.
+    #[serde(with = "lineman_model::milliseconds")]
     #[schemars(with = "String")]
     pub at: Timestamp,
     /// When the run ended that read it.
+    #[serde(with = "lineman_model::milliseconds")]
     #[schemars(with = "String")]
     pub seen_at: Timestamp,
 }

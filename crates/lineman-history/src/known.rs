@@ -31,6 +31,7 @@ pub struct State {
     /// Whether it counts for the verdict.
     pub required: bool,
     /// When the run ended that found it.
+    #[serde(with = "lineman_model::milliseconds")]
     #[schemars(with = "String")]
     pub at: Timestamp,
 }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::fingerprint::is_same;
+use crate::known::ENGINES;
 use crate::{Given, Known, State};
 
 /// The name and version of the format of `lineman retest`.
@@ -88,15 +89,19 @@ pub struct Retested {
     pub ran: usize,
     /// How many of those passed.
     pub passed: usize,
-    /// When the run ended that it is compared with.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// When the run ended that it is compared with: the last that it did not pass.
+    #[serde(skip_serializing_if = "Option::is_none", with = "lineman_model::milliseconds::if_any")]
     #[schemars(with = "Option<String>")]
     pub compared_with: Option<Timestamp>,
     /// The checks that are different, or still do not pass, in the plugin's order.
     pub checks: Vec<Difference>,
     /// Its credentials.
     pub credentials: Vec<CredentialNews>,
-    /// When it was seen to pass, after how long, where it was waited for.
+    /// When it was first seen to pass, where that was waited for.
+    #[serde(skip_serializing_if = "Option::is_none", with = "lineman_model::milliseconds::if_any")]
+    #[schemars(with = "Option<String>")]
+    pub passed_at: Option<Timestamp>,
+    /// How long after the first attempt began that was, milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passed_after_ms: Option<u64>,
     /// How long a change may take to have effect, where the plugin knows it of the cause.
@@ -171,7 +176,8 @@ pub fn compare(
 fn retested(integration: &IntegrationReport, before: &Known, given: &Given, at: Timestamp) -> Retested {
     let now = Known::of(integration, at);
     let checks = integration.checks.iter().filter_map(|check| difference(&check.id, before, &now));
-    let ran = || integration.checks.iter().filter(|check| check.skip.is_none());
+    // The engine's own say nothing that anyone asked for.
+    let ran = || integration.checks.iter().filter(|check| check.skip.is_none() && !check.id.starts_with(ENGINES));
     let (cause_before, cause) = (chief(before), chief(&now));
     let cut_off = before
         .checks
@@ -203,6 +209,7 @@ fn retested(integration: &IntegrationReport, before: &Known, given: &Given, at: 
         compared_with: before.at,
         checks: checks.collect(),
         credentials: credentials(integration, before, given),
+        passed_at: None,
         passed_after_ms: None,
         spread: None,
     }

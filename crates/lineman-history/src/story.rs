@@ -42,6 +42,7 @@ pub struct Story {
     /// What all that is known of it comes to.
     pub state: Status,
     /// Since when, as far as runs are kept: the end of the first run that found it so.
+    #[serde(with = "lineman_model::milliseconds")]
     #[schemars(with = "String")]
     pub since: Timestamp,
     /// Why.
@@ -51,11 +52,11 @@ pub struct Story {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
     /// The last run after which it passed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "lineman_model::milliseconds::if_any")]
     #[schemars(with = "Option<String>")]
     pub last_passed: Option<Timestamp>,
     /// The first run after that which it did not pass; nothing while it passes.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", with = "lineman_model::milliseconds::if_any")]
     #[schemars(with = "Option<String>")]
     pub broke: Option<Timestamp>,
     /// What changed between those two runs; nothing where none of them is known.
@@ -63,6 +64,7 @@ pub struct Story {
     /// How many runs are kept.
     pub runs: usize,
     /// When the last run ended.
+    #[serde(with = "lineman_model::milliseconds")]
     #[schemars(with = "String")]
     pub last_run: Timestamp,
     /// Every run after which something was different, the latest first; the first run is one.
@@ -73,6 +75,7 @@ pub struct Story {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Turn {
     /// When it ended.
+    #[serde(with = "lineman_model::milliseconds")]
     #[schemars(with = "String")]
     pub at: Timestamp,
     /// Its id.
@@ -178,7 +181,7 @@ fn rows(transaction: &Transaction<'_>, configuration: &str, integration: &str) -
 
 fn tell(name: &str, rows: Vec<Row>) -> Option<Story> {
     let last = rows.last()?;
-    let same = |row: &&Row| row.state == last.state && row.cause == last.cause;
+    let same = |row: &&Row| row.state == last.state;
     let since = rows.iter().rev().take_while(same).last()?.at;
     let passed = rows.iter().rposition(|row| row.state.is_good());
     let broke = match passed {

@@ -21,6 +21,7 @@ mod event;
 mod finding;
 mod integration;
 mod level;
+pub mod milliseconds;
 mod policy;
 pub mod protocol;
 mod redact;

@@ -45,9 +45,12 @@ fn known(common: &Common, args: &ExpiringArgs) -> Result<Vec<Due>, Failure> {
 }
 
 fn human(expiring: &Expiring, within: SignedDuration, style: &Style) -> String {
-    let days = within.as_hours() / 24;
+    let days = match within.as_hours() / 24 {
+        1 => "1 day".to_owned(),
+        days => format!("{days} days"),
+    };
     let mut text = match expiring.due.is_empty() {
-        true => lineman_report::wrap(&format!("Nothing that is known ends within {days} days."), 0, style),
+        true => lineman_report::wrap(&format!("Nothing that is known ends within {days}."), 0, style),
         false => {
             let rows: Vec<Vec<String>> = expiring.due.iter().map(|due| row(due, expiring.now)).collect();
             lineman_report::table(&["ends", "on", "what", "integration"], &rows, 0, style)

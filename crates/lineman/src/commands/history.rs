@@ -1,7 +1,7 @@
 //! `lineman history`.
 
 use lineman_history::{Changed, Stories, Story};
-use lineman_model::Cause;
+use lineman_model::{Cause, Status};
 use lineman_report::Style;
 
 use crate::cli::{Common, HistoryArgs, HumanOrJson};
@@ -67,13 +67,25 @@ fn whole(story: &Story, style: &Style) -> String {
     if !story.state.is_good() {
         let passed = story.last_passed.map_or_else(|| "not in any run that is kept".to_owned(), shown);
         below.push(("passed   ", passed));
-        below.extend(story.broke.map(|at| ("broke    ", shown(at))));
-        below.extend((!story.changed.is_empty()).then(|| ("changed  ", changes(&story.changed))));
+        let first = |at| story.turns.iter().find(|turn| turn.at == at).and_then(|turn| turn.cause.as_ref());
+        let with = |at| first(at).map(|cause| format!(", {cause}")).unwrap_or_default();
+        below.extend(story.broke.map(|at| ("broke    ", format!("{}{}", shown(at), with(at)))));
+        let changed = changes(story.changed.iter().filter(|changed| !matches!(changed, Changed::Cause { .. })));
+        let nothing = "no credential, setting or plugin".to_owned();
+        let changed = if changed.is_empty() { nothing } else { changed };
+        below.extend(story.last_passed.map(|_| ("changed  ", changed)));
     }
     let runs = if story.runs == 1 { "1 run".to_owned() } else { format!("{} runs", story.runs) };
     below.push(("kept     ", format!("{runs}, the last of {}", shown(story.last_run))));
     let below: Vec<(&str, &str)> = below.iter().map(|(label, said)| (*label, said.as_str())).collect();
-    let first = format!("{} is so since {}", story.name, shown(story.since));
+    let is = match story.state {
+        Status::Pass => "passes",
+        Status::Warn => "needs attention",
+        Status::Fail => "is broken",
+        Status::Error => "is in error",
+        Status::Unknown | Status::Skip => "is undetermined",
+    };
+    let first = format!("{} {is} since {}", story.name, shown(story.since));
     let text = lineman_report::marked(story.state, &first, &below, style);
     if story.turns.len() < 2 {
         return text;
@@ -103,13 +115,14 @@ fn changes<'a>(changed: impl IntoIterator<Item = &'a Changed>) -> String {
         Changed::Plugin { from, to } if from == to => format!("plugin {to} rebuilt"),
         Changed::Plugin { from, to } => format!("plugin {from} to {to}"),
         Changed::Setting { name } => name.clone(),
-        Changed::Cause { from: Some(from), to: Some(to) } => format!("cause {from} to {to}"),
-        Changed::Cause { from: None, to: Some(to) } => format!("cause {to}"),
-        Changed::Cause { from, to: _ } => from.as_ref().map(|from| format!("no more {from}")).unwrap_or_default(),
+        Changed::Cause { from, to } => {
+            let word = |cause: &Option<Cause>| cause.as_ref().map_or_else(|| "none".to_owned(), Cause::to_string);
+            format!("cause {} to {}", word(from), word(to))
+        }
     });
     said.collect::<Vec<_>>().join(", ")
 }
 
 fn shown(at: jiff::Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }

@@ -11,7 +11,7 @@ use lineman_catalog::Catalog;
 use lineman_config::Configured;
 use lineman_engine::{ExitCode, FailOn, Selection, exit_code};
 use lineman_history::{Given, Known, Retest, Retested, Spread, awaits_a_credential, compare, merged, passes};
-use lineman_model::{Cause, Report};
+use lineman_model::{Cause, IntegrationReport, Report};
 
 use crate::cli::{Common, HumanOrJson, RetestArgs};
 use crate::commands::render;
@@ -44,7 +44,9 @@ pub(crate) fn run(common: &Common, args: &RetestArgs) -> Done {
     let mut retested = Vec::new();
     let report = merged(attempts.reports).ok_or_else(|| Failure::Internal("nothing ran".to_owned()))?;
     for mut one in compare(&known, &report.integrations, &attempts.given, report.run.finished_at) {
-        one.passed_after_ms = attempts.passed_after_ms.get(&one.name).copied();
+        if let Some((at, after)) = attempts.passed.get(&one.name).filter(|_| args.until_pass) {
+            (one.passed_at, one.passed_after_ms) = (Some(*at), Some(*after));
+        }
         one.spread = spread(&setup, &one);
         retested.push(one);
     }
@@ -109,7 +111,8 @@ struct Attempts<'a> {
     reports: Vec<Report>,
     /// The fingerprints of the last attempt of each integration.
     given: BTreeMap<String, Given>,
-    passed_after_ms: BTreeMap<String, u64>,
+    /// When each was seen to pass, and how many milliseconds after the first attempt began.
+    passed: BTreeMap<String, (Timestamp, u64)>,
     interrupted: bool,
 }
 
@@ -131,28 +134,21 @@ impl<'a> Attempts<'a> {
             count: 0,
             reports: Vec::new(),
             given: BTreeMap::new(),
-            passed_after_ms: BTreeMap::new(),
+            passed: BTreeMap::new(),
             interrupted: false,
         };
         let mut open: Vec<&Configured> = targets.to_vec();
         loop {
             let inputs = Inputs::resolve(&open, &args.run, &keeper).await;
             let (now, later) = attempts.sort_out(&open, &inputs);
-            if !later.is_empty() {
-                let names: Vec<&str> = later.iter().map(|it| it.integration.name.as_str()).collect();
-                failure::note(&format!(
-                    "not tried, because its credential was rejected and is the same: {}",
-                    names.join(", ")
-                ));
-            }
             if !now.is_empty() {
                 attempts.one(setup, &now, inputs, &keeper).await?;
             }
-            open.retain(|it| !attempts.passed_after_ms.contains_key(&it.integration.name));
+            open.retain(|it| !attempts.passed.contains_key(&it.integration.name));
             if attempts.interrupted || open.is_empty() || !attempts.may_go_on() {
                 return Ok(attempts);
             }
-            attempts.announce(&open);
+            attempts.announce(&open, &later);
             tokio::select! {
                 () = tokio::time::sleep(args.every) => {}
                 () = interrupted() => {
@@ -170,11 +166,9 @@ impl<'a> Attempts<'a> {
             (Some(before), Some(now)) => before.secrets == now.secrets,
             _ => false,
         };
-        let last =
-            |name: &String| self.reports.iter().rev().flat_map(|it| &it.integrations).find(|it| it.name == *name);
         open.iter().partition(|it| {
             let name = &it.integration.name;
-            !(same(name) && last(name).is_some_and(awaits_a_credential))
+            !(same(name) && self.last(name).is_some_and(awaits_a_credential))
         })
     }
 
@@ -203,7 +197,7 @@ impl<'a> Attempts<'a> {
         self.given.extend(given);
         let after = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         for passing in report.integrations.iter().filter(|it| passes(it)) {
-            self.passed_after_ms.insert(passing.name.clone(), after);
+            self.passed.insert(passing.name.clone(), (report.run.finished_at, after));
         }
         self.reports.push(report);
         Ok(())
@@ -213,27 +207,36 @@ impl<'a> Attempts<'a> {
         self.args.until_pass && Instant::now().checked_add(self.args.every).is_some_and(|next| next <= self.until)
     }
 
-    fn announce(&self, open: &[&Configured]) {
+    /// Says what is still open, and what waits for another credential.
+    fn announce(&self, open: &[&Configured], later: &[&Configured]) {
         let cause = |name: &String| {
-            let of_it = self.reports.iter().rev().flat_map(|it| &it.integrations).find(|it| it.name == *name)?;
-            of_it.findings().find(|finding| !finding.status().is_good()).map(|finding| finding.cause.clone())
+            let of_it = self.last(name)?.findings().find(|finding| !finding.status().is_good());
+            of_it.map(|finding| finding.cause.clone())
         };
-        let open: Vec<String> = open
-            .iter()
-            .map(|it| match cause(&it.integration.name) {
-                Some(cause) => format!("{} ({cause})", it.integration.name),
-                None => it.integration.name.clone(),
-            })
-            .collect();
+        let said = |it: &&Configured| {
+            let name = &it.integration.name;
+            let waits = later.iter().any(|later| later.integration.name == *name);
+            match cause(name) {
+                Some(cause) if waits => format!("{name} (not tried: {cause}, and the credential is the same)"),
+                Some(cause) => format!("{name} ({cause})"),
+                None => name.clone(),
+            }
+        };
+        let open: Vec<String> = open.iter().map(said).collect();
         let left = SignedDuration::try_from(self.until.saturating_duration_since(Instant::now())).unwrap_or_default();
         let until = Timestamp::now().checked_add(left).unwrap_or(Timestamp::MAX);
         failure::note(&format!(
-            "attempt {}: still open: {}; again in {}, until {} UTC",
-            self.count,
+            "after {}: still open: {}; again in {}, until {} UTC",
+            if self.count == 1 { "1 attempt".to_owned() } else { format!("{} attempts", self.count) },
             open.join(", "),
             shown::span(self.args.every),
             until.strftime("%H:%M:%S"),
         ));
+    }
+
+    /// What the last attempt says of an integration.
+    fn last(&self, name: &str) -> Option<&IntegrationReport> {
+        self.reports.iter().rev().flat_map(|report| &report.integrations).find(|it| it.name == name)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use lineman_history::{Change, Comparison, CredentialNews, Retest, Retested};
 use lineman_model::{Cause, Finding, Status};
 use lineman_report::Style;
@@ -49,8 +50,10 @@ fn integration(one: &Retested, finding: Option<&Finding>, style: &Style) -> Stri
         below.push(("before  ", format!("{cause}{when}")));
     }
     below.extend(credentials(one).into_iter().map(|said| ("secret  ", said)));
-    if let Some(ms) = one.passed_after_ms.filter(|_| one.change == Change::Fixed).filter(|ms| *ms >= 10_000) {
-        below.push(("after   ", span(Duration::from_millis(ms))));
+    if let (Some(at), Some(after)) = (one.passed_at, one.passed_after_ms) {
+        let after = span(Duration::from_secs(after / 1000));
+        below
+            .push(("passes  ", format!("as seen at {}, {after} after the first attempt", at.strftime("%H:%M:%S UTC"))));
     }
     if let Some(spread) = one.spread.as_ref().filter(|_| one.change != Change::Fixed) {
         below.push(("spread  ", spread.says.clone()));
@@ -84,7 +87,8 @@ fn first_line(one: &Retested) -> String {
 /// What is known of the credentials, those of the same news together. That one is unchanged is news
 /// where the credential may be to blame.
 fn credentials(one: &Retested) -> Vec<String> {
-    let since = one.compared_with.map(|at| format!(" since the run of {}", moment(at))).unwrap_or_default();
+    let failing = if one.cause_before.is_some() { "failing " } else { "" };
+    let since = one.compared_with.map(|at| format!(" since the {failing}run of {}", moment(at))).unwrap_or_default();
     let blamed = [&one.cause, &one.cause_before].into_iter().flatten().any(concerns_credential);
     let mut said = Vec::new();
     for (change, word) in
@@ -116,15 +120,16 @@ fn concerns_credential(cause: &Cause) -> bool {
 
 /// The time of a moment of today, its day too of any other.
 fn moment(at: Timestamp) -> String {
-    let today = Timestamp::now().strftime("%Y-%m-%d").to_string() == at.strftime("%Y-%m-%d").to_string();
-    at.strftime(if today { "%H:%M UTC" } else { "%Y-%m-%d %H:%M UTC" }).to_string()
+    let day = |at: Timestamp| at.to_zoned(TimeZone::UTC).date();
+    let is_today = day(Timestamp::now()) == day(at);
+    at.strftime(if is_today { "%H:%M UTC" } else { "%Y-%m-%d %H:%M UTC" }).to_string()
 }
 
 /// `30 s`, `1 min 30 s`.
 pub(super) fn span(duration: Duration) -> String {
     let (seconds, ms) = (duration.as_secs(), duration.subsec_millis());
     match (seconds / 60, seconds % 60) {
-        (0, 0) => format!("{ms} ms"),
+        (0, 0) if ms > 0 => format!("{ms} ms"),
         (0, seconds) => format!("{seconds} s"),
         (minutes, 0) => format!("{minutes} min"),
         (minutes, seconds) => format!("{minutes} min {seconds} s"),
