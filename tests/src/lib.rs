@@ -48,7 +48,7 @@ pub use place::{Names, profile_dir, target_dir, workspace};
 pub use proxies::Proxies;
 pub use repository::Repositories;
 pub use server::{Listen, Server, clean_command, free_port};
-pub use site::{Outcome, Site, build_and_install};
+pub use site::{Outcome, PROVIDER_PAGES, Site, build_and_install, provider_pages};
 pub use ssh::{Keys, SshServers};
 pub use stub::Stubs;
 pub use web::{Behind, Web};
