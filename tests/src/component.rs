@@ -67,6 +67,12 @@ pub const COMPONENTS: &[Component] = &[
         source: Source::Npm("oidc-provider@9.13.3"),
         probe: &["test", "-f", "{target}/npm/node_modules/oidc-provider/package.json"],
     },
+    // GitHub's own description of its API.
+    Component {
+        name: "github-openapi",
+        source: Source::Npm("@octokit/openapi@23.0.2"),
+        probe: &["test", "-f", "{target}/npm/node_modules/@octokit/openapi/generated/api.github.com.json"],
+    },
     Component {
         name: "namespaces",
         source: Source::Machine("root, or `sysctl kernel.unprivileged_userns_clone=1`"),

@@ -117,14 +117,12 @@ pub use cx::{Cx, HttpCx, abridged};
 pub use flaw::Flaw;
 pub use http::RequestBuilder;
 pub use jiff::Timestamp;
-pub use lineman_model::{
-    CaBundle, Certificate, Connection, Credential, Integration, Proxy, Requirement, Secret, SecretMap,
-};
+pub use lineman_model::{CaBundle, Certificate, Connection, Credential, Integration, Proxy, Secret, SecretMap};
 pub use lineman_net::{Limits, Protocol, Target, Walk};
 pub use once::Once;
 pub use outcome::{Outcome, Stop};
 pub use program::{Program, ProgramOutput};
-pub use provider::{About, Check, Provider};
+pub use provider::{About, Check, NoRequirement, Provider, Required};
 pub use status::{Feed, Scope};
 pub use transport::{ClientCertificate, Transport};
 pub use url::{Url, form_urlencoded as form};

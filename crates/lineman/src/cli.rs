@@ -13,7 +13,7 @@ use lineman_model::Level;
 use lineman_report::Format;
 
 pub(crate) use history::{ExpiringArgs, HistoryArgs, RetestArgs};
-pub(crate) use plugin::{PluginCommand, VerifyArgs, VerifyFormat};
+pub(crate) use plugin::{InfoFormat, PluginCommand, VerifyArgs, VerifyFormat};
 
 use crate::commands;
 use crate::terminal::Colour;
