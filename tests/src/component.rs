@@ -49,6 +49,7 @@ pub const COMPONENTS: &[Component] = &[
     apt("ip", &["iproute2"], &["ip", "-V"]),
     apt("curl", &["curl"], &["curl", "--version"]),
     apt("openssl", &["openssl"], &["openssl", "version"]),
+    apt("sqlite3", &["sqlite3"], &["sqlite3", "--version"]),
     apt("faketime", &["faketime"], &["faketime", "--version"]),
     apt("cc", &["gcc", "libc6-dev"], &["cc", "--version"]),
     // The interpreter that scripts name: they run without a `PATH`.
