@@ -12,7 +12,7 @@ use crate::nearest::suggestion;
 use crate::node::Node;
 use crate::problem::Problem;
 use crate::reference;
-use crate::settings::{closed, property_names};
+use crate::settings::{Shape, closed, property_names};
 
 /// The keys of `[integration.NAME]`.
 pub(crate) const KEYS: [&str; 9] =
@@ -49,18 +49,20 @@ pub(crate) fn read(
         labels: node.get("labels").map(|labels| read_labels(&labels)).unwrap_or_default(),
         owner: node.get("owner").and_then(|owner| owner.text()).map(str::to_owned),
         runbook: node.get("runbook").and_then(|runbook| connection::read_url(&runbook)),
-        requires: node.get("requires").map(|requires| read_requires(&requires)).unwrap_or_default(),
         ..Integration::default()
     };
     let settings = node.get("settings").filter(Node::is_table);
     let mut paths = Vec::new();
     if let Some(id) = provider
-        && let Some(shape) = providers.shape(id)
+        && let Some(shapes) = providers.shapes(id)
     {
+        let shape = &shapes.settings;
         let defaults = providers.defaults(id);
         integration.settings = shape.read(node, settings.as_ref(), defaults, env).unwrap_or_default();
         paths = shape.paths(&integration.settings);
     }
+    let words = provider.and_then(|id| providers.shapes(id)?.requirement.as_ref());
+    integration.requires = node.get("requires").map(|requires| read_requires(&requires, words)).unwrap_or_default();
     let secrets = node.get("secrets");
     let secrets = secrets.map(|secrets| read_secrets(&secrets, plugin, env)).unwrap_or_default();
     let (connection, proxy) = connection::read(node.get("connection").as_ref(), plugin, env);
@@ -84,7 +86,7 @@ fn read_labels(node: &Node<'_>) -> BTreeMap<String, String> {
     labels.into_iter().filter_map(|(key, _, value)| Some((key.to_owned(), value.text()?.to_owned()))).collect()
 }
 
-fn read_requires(node: &Node<'_>) -> Vec<Requirement> {
+fn read_requires(node: &Node<'_>, shape: Option<&Shape>) -> Vec<Requirement> {
     let mut requirements: Vec<Requirement> = Vec::new();
     for (index, item) in node.array("tables").iter().enumerate() {
         if !item.is_table() {
@@ -101,7 +103,13 @@ fn read_requires(node: &Node<'_>) -> Vec<Requirement> {
             let at = id.as_ref().unwrap_or(item);
             at.report(Problem::DuplicateRequirement { id: lineman_model::clean_line(&name, 100) });
         }
-        requirements.push(Requirement { id: name, words });
+        let words = Value::Object(words);
+        if let Some(shape) = shape {
+            shape.check_words(item, &words);
+        }
+        if let Value::Object(words) = words {
+            requirements.push(Requirement { id: name, words });
+        }
     }
     requirements
 }

@@ -12,7 +12,7 @@ use crate::nearest::{list, nearest, quoted, suggestion};
 use crate::node::Node;
 use crate::problem::Problem;
 use crate::reference::{absolute, read_variable};
-use crate::settings::{Shape, Shapes};
+use crate::settings::Shapes;
 use crate::source::{Document, Source};
 use crate::{connection, include, integration, policy};
 
@@ -87,7 +87,8 @@ pub(crate) fn read(
 pub(crate) struct Providers<'a> {
     enabled: &'a [String],
     installed: &'a dyn Installed,
-    shapes: Shapes,
+    /// By id; a plugin without a usable schema has none.
+    shapes: BTreeMap<String, Shapes>,
     defaults: BTreeMap<String, Node<'a>>,
 }
 
@@ -96,7 +97,7 @@ impl<'a> Providers<'a> {
         self.installed.description(id)
     }
 
-    pub(crate) fn shape(&self, id: &str) -> Option<&Shape> {
+    pub(crate) fn shapes(&self, id: &str) -> Option<&Shapes> {
         self.shapes.get(id)
     }
 
@@ -203,21 +204,21 @@ impl Reader<'_> {
         }
     }
 
-    fn plugins(&self, node: &Node<'_>) -> (Plugins, Shapes) {
+    fn plugins(&self, node: &Node<'_>) -> (Plugins, BTreeMap<String, Shapes>) {
         let mut enable = Vec::new();
-        let mut shapes = Shapes::new();
+        let mut shapes = BTreeMap::new();
         let ids = self.installed.ids();
         for (id, at) in read_enable(node) {
             if enable.contains(&id) {
                 continue;
             }
-            let shape = match self.installed.description(&id) {
+            let declared = match self.installed.description(&id) {
                 _ if !ids.contains(&id) => Err(not_installed(&id, &ids)),
                 None => Err(Problem::NoDescription { id: id.clone() }),
-                Some(plugin) => Shape::new(plugin),
+                Some(plugin) => Shapes::new(plugin),
             };
-            match shape {
-                Ok(shape) => _ = shapes.insert(id.clone(), shape),
+            match declared {
+                Ok(declared) => _ = shapes.insert(id.clone(), declared),
                 Err(problem) => node.mistakes.add(Some(at), problem),
             }
             enable.push(id);
@@ -250,7 +251,12 @@ impl Reader<'_> {
         }
     }
 
-    fn providers<'a>(&'a self, enabled: &'a [String], shapes: Shapes, defaults: Option<Node<'a>>) -> Providers<'a> {
+    fn providers<'a>(
+        &'a self,
+        enabled: &'a [String],
+        shapes: BTreeMap<String, Shapes>,
+        defaults: Option<Node<'a>>,
+    ) -> Providers<'a> {
         let mut tables = BTreeMap::new();
         for (id, at, node) in defaults.filter(Node::is_table).map(|node| node.children()).unwrap_or_default() {
             let key = Node { span: at.span, ..node.clone() };

@@ -23,6 +23,7 @@ pub fn schema(plugins: &[&Description]) -> Value {
         definitions.insert(name.clone(), embedded(&plugin.settings, &name));
         let settings = json!({ "$ref": format!("#/$defs/{name}") });
         defaults.insert(id.clone(), object(json!({ "settings": settings }), &[]));
+        let requirement = requirement(plugin, &mut definitions);
         per_provider.push(json!({
             "if": { "properties": { "provider": { "const": id } }, "required": ["provider"] },
             "then": { "properties": {
@@ -30,6 +31,7 @@ pub fn schema(plugins: &[&Description]) -> Value {
                 "secrets": secrets(plugin),
                 "connection": { "properties": { "endpoints": { "propertyNames": { "enum": services(plugin) } } } },
                 "allow_writes": { "items": { "enum": writes(plugin) } },
+                "requires": { "items": requirement },
             } },
         }));
     }
@@ -228,7 +230,7 @@ fn integration() -> Value {
             ),
             "requires": {
                 "type": "array",
-                "items": { "type": "object", "properties": { "id": text("Unique within the integration.") } },
+                "items": { "type": "object", "properties": { "id": requirement_id() } },
                 "description": "What the platform means to do through it, in the plugin's words.",
             },
         }),
@@ -268,6 +270,28 @@ fn secrets(plugin: &Description) -> Value {
         secrets["additionalProperties"] = json!(false);
     }
     secrets
+}
+
+fn requirement_id() -> Value {
+    text("Unique within the integration.")
+}
+
+/// What a plugin takes in an entry of `requires`: its own words, and an `id`.
+fn requirement(plugin: &Description, definitions: &mut Map<String, Value>) -> Value {
+    if plugin.requires.is_empty() {
+        return json!({});
+    }
+    let name = format!("{}.requires", plugin.id);
+    let mut schema = embedded(&plugin.requires, &name);
+    if let Some(required) = plugin.requires.get("required") {
+        schema["required"] = required.clone();
+    }
+    if !schema["properties"].is_object() {
+        schema["properties"] = json!({});
+    }
+    schema["properties"]["id"] = requirement_id();
+    definitions.insert(name.clone(), schema);
+    json!({ "$ref": format!("#/$defs/{name}") })
 }
 
 fn services(plugin: &Description) -> Vec<&str> {

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jsonschema::error::{TypeKind, ValidationErrorKind};
@@ -15,7 +14,24 @@ use crate::problem::Problem;
 use crate::reference::absolute;
 use crate::walk::walk;
 
-/// The settings that a plugin declares, ready to check an integration's.
+/// What a plugin declares, ready to check an integration's tables.
+pub(crate) struct Shapes {
+    pub(crate) settings: Shape,
+    /// None where the plugin takes any words.
+    pub(crate) requirement: Option<Shape>,
+}
+
+impl Shapes {
+    pub(crate) fn new(plugin: &Description) -> Result<Shapes, Problem> {
+        let requirement = (!plugin.requires.is_empty()).then(|| Shape::new(plugin, "requires", &plugin.requires));
+        Ok(Shapes {
+            settings: Shape::new(plugin, "settings", &plugin.settings)?,
+            requirement: requirement.transpose()?,
+        })
+    }
+}
+
+/// One table that a plugin declares.
 pub(crate) struct Shape {
     schema: Value,
     validator: Validator,
@@ -23,11 +39,11 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    pub(crate) fn new(plugin: &Description) -> Result<Shape, Problem> {
-        let schema = closed(&plugin.settings);
+    fn new(plugin: &Description, what: &'static str, schema: &Map<String, Value>) -> Result<Shape, Problem> {
+        let schema = closed(schema);
         let validator = jsonschema::options().should_validate_formats(true).build(&schema).map_err(|error| {
             let error = clean_line(&error.to_string(), 300);
-            Problem::PluginSchema { id: plugin.id.clone(), what: "settings", error }
+            Problem::PluginSchema { id: plugin.id.clone(), what, error }
         })?;
         Ok(Shape { schema, validator, secrets: property_names(&plugin.secrets) })
     }
@@ -51,19 +67,28 @@ impl Shape {
             });
             merge(&mut merged, settings);
         }
-        let errors: Vec<_> = self.validator.iter_errors(&merged).collect();
+        self.check(&merged, &layers);
+        match merged {
+            Value::Object(settings) => Some(settings),
+            _ => None,
+        }
+    }
+
+    /// Reports what the schema refuses in the words of a requirement, `id` taken out.
+    pub(crate) fn check_words(&self, requirement: &Node<'_>, words: &Value) {
+        self.check(words, &Layers { integration: requirement, own: Some(requirement), defaults: None });
+    }
+
+    fn check(&self, table: &Value, layers: &Layers<'_>) {
+        let errors: Vec<_> = self.validator.iter_errors(table).collect();
         let is_type = |error: &ValidationError<'_>| matches!(error.kind(), ValidationErrorKind::Type { .. });
         let wrong_types: Vec<_> =
             errors.iter().filter(|error| is_type(error)).map(|error| error.instance_path()).collect();
         for error in &errors {
             // What has the wrong type is wrong in every other way too.
             if is_type(error) || !wrong_types.contains(&error.instance_path()) {
-                self.report(error, &layers);
+                self.report(error, layers);
             }
-        }
-        match merged {
-            Value::Object(settings) => Some(settings),
-            _ => None,
         }
     }
 
@@ -236,6 +261,3 @@ pub(crate) fn property_names(schema: &Map<String, Value>) -> Vec<String> {
     let properties = schema.get("properties").and_then(Value::as_object);
     properties.map(|properties| properties.keys().cloned().collect()).unwrap_or_default()
 }
-
-/// Shapes of the enabled plugins, by id; a plugin without a usable schema has none.
-pub(crate) type Shapes = BTreeMap<String, Shape>;

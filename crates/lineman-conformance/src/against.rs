@@ -29,7 +29,7 @@ pub(crate) fn broken(old: &Value, new: &Value) -> Vec<String> {
     checks(old, new, &mut seen);
     gone("the service", &named(old, "/services", "name"), &named(new, "/services", "name"), &mut seen);
     gone("the finding code", &named(old, "/catalog/rule", "code"), &named(new, "/catalog/rule", "code"), &mut seen);
-    for (what, key) in [("setting", "settings"), ("secret", "secrets")] {
+    for (what, key) in [("setting", "settings"), ("secret", "secrets"), ("word", "requires")] {
         let schema = |of: &Value| of.get(key).cloned().unwrap_or_default();
         object(&schema(old), &schema(new), what, "", &mut seen);
     }
@@ -203,6 +203,7 @@ mod tests {
                 "$defs": { "Mode": { "oneOf": [{ "const": "fast" }, { "const": "slow" }] } },
             },
             "secrets": { "type": "object", "properties": { "token": { "type": "string" } } },
+            "requires": { "type": "object", "properties": { "scope": { "type": "string" } } },
         })
     }
 
@@ -265,6 +266,7 @@ mod tests {
             json!({ "type": "object", "additionalProperties": false, "properties": { "token": { "type": "string" } } }),
             &["secrets that are not named are refused now"],
         );
+        check("/requires/properties", json!({}), &["the word `scope` is gone, and was not deprecated"]);
     }
 
     #[test]

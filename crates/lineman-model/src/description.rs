@@ -35,6 +35,10 @@ pub struct Description {
     /// JSON Schema of `[integration.NAME.secrets]`, each property a string.
     #[serde(default)]
     pub secrets: Map<String, Value>,
+    /// JSON Schema of an entry of `[[integration.NAME.requires]]`, without its `id`; empty where the
+    /// plugin takes any words.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub requires: Map<String, Value>,
     /// Its table of known failures, in the format of `lineman-catalog`.
     #[serde(default)]
     pub catalog: Value,
@@ -54,6 +58,9 @@ pub struct Description {
     /// Programs that it runs; the host finds them and hands over their absolute paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub programs: Vec<String>,
+    /// A configuration to begin with: the text of a `lineman.toml`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub example: String,
     /// The plugin's own documentation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docs_url: Option<String>,

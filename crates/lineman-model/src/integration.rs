@@ -91,10 +91,3 @@ pub struct Requirement {
     #[serde(flatten)]
     pub words: Map<String, Value>,
 }
-
-impl Requirement {
-    /// The text of one word.
-    pub fn text(&self, word: &str) -> Option<&str> {
-        self.words.get(word).and_then(Value::as_str)
-    }
-}

@@ -23,6 +23,14 @@ pub struct Secrets {
     app_secret: Secret,
 }
 
+/// An entry of `[[integration.NAME.requires]]`
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Requirement {
+    /// A scope that the application must have.
+    scope: String,
+}
+
 /// Logging in gives a token: once for all checks of an integration, and never again once refused.
 #[derive(Default)]
 pub struct Session {
@@ -42,6 +50,7 @@ pub struct Acme;
 impl Provider for Acme {
     type Settings = Settings;
     type Secrets = Secrets;
+    type Requirement = Requirement;
     type Session = Session;
 
     fn about() -> About {
@@ -91,10 +100,7 @@ async fn identity(cx: Cx<Acme>) -> Outcome {
 async fn scopes(cx: Cx<Acme>) -> Outcome {
     let login = login(&cx).await?;
     for requirement in cx.requires() {
-        let Some(scope) = requirement.text("scope") else {
-            cx.not_proved(&requirement.id, "it names no scope", None);
-            continue;
-        };
+        let scope = &requirement.words.scope;
         let granted = login.scopes.iter().any(|granted| granted == scope);
         cx.requirement(&requirement.id, if granted { Status::Pass } else { Status::Fail });
         if !granted {

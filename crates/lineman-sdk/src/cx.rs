@@ -8,7 +8,7 @@ use lineman_catalog::{Catalog, Response};
 use lineman_model::protocol::{CheckOutcome, Progress};
 use lineman_model::{
     Cause, CheckInfo, Confidence, Connection, Evidence, Expiry, Finding, Integration, NotProved, Phase, Redactor,
-    Requirement, RequirementStatus, Severity, Status,
+    RequirementStatus, Severity, Status,
 };
 use lineman_net::{Limits, PathFailure, Target, Walk};
 use tokio::sync::watch;
@@ -19,7 +19,7 @@ use crate::http::Http;
 use crate::program::Program;
 use crate::session::Session;
 use crate::shim::lock;
-use crate::{ClientCertificate, Provider, Secret, Stop};
+use crate::{ClientCertificate, Provider, Required, Secret, Stop};
 
 /// The most that is shown of one text, bytes.
 pub(crate) const LONGEST_TEXT: usize = 2048;
@@ -218,8 +218,8 @@ impl<P: Provider> Cx<P> {
     }
 
     /// What the platform means to do.
-    pub fn requires(&self) -> &[Requirement] {
-        &self.session.integration.requires
+    pub fn requires(&self) -> &[Required<P::Requirement>] {
+        &self.session.requires
     }
 
     /// The endpoint of a service: the one of `connection.endpoints`, else `connection.endpoint_url`,

@@ -68,12 +68,14 @@ impl<P: Provider> Plugin<P> {
             checks: checks.iter().map(|check| check.info.clone()).collect(),
             settings: schema::<P::Settings>(),
             secrets: schema::<P::Secrets>(),
+            requires: schema::<P::Requirement>(),
             catalog: catalog.to_value(),
             services: about.services,
             hosts: about.hosts,
             environment: about.environment,
             paths: about.paths,
             programs: about.programs,
+            example: about.example.to_owned(),
             docs_url: about.docs_url.map(str::to_owned),
         };
         // What is described stays; what is matched is taken away, to see what rests on it.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lineman_model::{Blocking, CheckInfo, Finding, Level, ProviderCall, ServiceInfo};
 use schemars::JsonSchema;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::{Cx, Outcome, Transport};
@@ -16,6 +17,11 @@ pub trait Provider: Sized + Send + Sync + 'static {
 
     /// `[integration.NAME.secrets]`: a struct of [`Secret`](crate::Secret)s and options of them.
     type Secrets: DeserializeOwned + JsonSchema + Send + Sync + 'static;
+
+    /// The words of an entry of `[[integration.NAME.requires]]`, beside its `id`: what the platform
+    /// can mean to do through an integration. A struct of options serves best, since a word that it
+    /// does not have is shown in the configuration file; [`NoRequirement`] has none.
+    type Requirement: DeserializeOwned + JsonSchema + Send + Sync + 'static;
 
     /// What the checks of one integration share, such as a token that was obtained. Checks may
     /// run in a fresh session at any time, so it is filled when it is asked for
@@ -44,6 +50,20 @@ pub trait Provider: Sized + Send + Sync + 'static {
     fn checks() -> Vec<Check<Self>>;
 }
 
+/// The [`Provider::Requirement`] of a plugin that proves none.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoRequirement {}
+
+/// A requirement of an integration.
+#[derive(Clone, Debug)]
+pub struct Required<T> {
+    /// Unique within the integration; what [`Cx::requirement`] is told.
+    pub id: String,
+    /// The plugin's own words.
+    pub words: T,
+}
+
 /// What a plugin says of itself, beside its checks.
 #[derive(Clone, Debug)]
 pub struct About {
@@ -52,6 +72,7 @@ pub struct About {
     pub(crate) version: &'static str,
     pub(crate) publisher: &'static str,
     pub(crate) catalog: &'static str,
+    pub(crate) example: &'static str,
     pub(crate) docs_url: Option<&'static str>,
     pub(crate) services: Vec<ServiceInfo>,
     pub(crate) hosts: Vec<String>,
@@ -71,6 +92,7 @@ impl About {
             version,
             publisher: "",
             catalog: "",
+            example: "",
             docs_url: None,
             services: Vec::new(),
             hosts: Vec::new(),
@@ -90,6 +112,13 @@ impl About {
     /// The catalog of known failures: `include_str!("../catalog.toml")`.
     pub fn catalog(mut self, toml: &'static str) -> About {
         self.catalog = toml;
+        self
+    }
+
+    /// A configuration to begin with, a whole `lineman.toml`: `include_str!("../example.toml")`.
+    /// It stands at the top of the plugin's page.
+    pub fn example(mut self, toml: &'static str) -> About {
+        self.example = toml;
         self
     }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use lineman_catalog::Catalog;
 use lineman_model::protocol::CheckRequest;
-use lineman_model::{Cause, Connection, Description, Finding, Integration, Redactor};
+use lineman_model::{Cause, Connection, Description, Finding, Integration, Redactor, Requirement};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -12,12 +12,13 @@ use url::Url;
 use zeroize::Zeroize;
 
 use crate::http::Http;
-use crate::{ClientCertificate, Provider, Secret, SecretMap, Transport};
+use crate::{ClientCertificate, Provider, Required, Secret, SecretMap, Transport};
 
 /// What the checks of one integration share while a run lasts.
 pub(crate) struct Session<P: Provider> {
     pub(crate) settings: P::Settings,
     pub(crate) secrets: P::Secrets,
+    pub(crate) requires: Vec<Required<P::Requirement>>,
     pub(crate) own: P::Session,
     pub(crate) integration: Integration,
     pub(crate) redactor: Redactor,
@@ -42,12 +43,13 @@ impl<P: Provider> Session<P> {
             let connection = std::mem::take(&mut integration.connection);
             let mut way = Transport { connection, client_certificate: None, directory: directory.into() };
             P::transport(&settings, &secrets, &mut way)?;
-            Ok((settings, secrets, way))
+            Ok((settings, secrets, read_requires::<P>(plugin, &integration)?, way))
         });
         match read {
-            Ok((settings, secrets, Transport { connection, client_certificate, directory })) => Ok(Session {
+            Ok((settings, secrets, requires, Transport { connection, client_certificate, directory })) => Ok(Session {
                 settings,
                 secrets,
+                requires,
                 own: P::Session::default(),
                 integration: Integration { connection, ..integration },
                 redactor,
@@ -113,6 +115,22 @@ fn read<P: Provider>(
     let secrets = read_secrets::<P>(secrets)
         .map_err(|error| invalid("secrets-invalid", "/secrets", format!("The secrets are wrong: {error}.")))?;
     Ok((settings, secrets))
+}
+
+fn read_requires<P: Provider>(
+    plugin: &Description,
+    integration: &Integration,
+) -> Result<Vec<Required<P::Requirement>>, Box<Finding>> {
+    let read = |(index, Requirement { id, words }): (usize, &Requirement)| {
+        let words = P::Requirement::deserialize(Value::Object(words.clone())).map_err(|error| {
+            let message = format!("The requirement `{id}` is wrong: {error}.");
+            Finding::new(format!("{}/requirement-invalid", plugin.id), Cause::ConfigInvalid, message)
+                .pointer(format!("/requires/{index}"))
+                .remedy(format!("Correct it; `lineman plugin info {}` lists the words that there are.", plugin.id))
+        })?;
+        Ok(Required { id: id.clone(), words })
+    };
+    integration.requires.iter().enumerate().map(read).collect()
 }
 
 /// The first secret that the schema requires and nobody gave.

@@ -30,6 +30,7 @@ struct Web;
 impl Provider for Web {
     type Settings = Settings;
     type Secrets = Secrets;
+    type Requirement = lineman_sdk::NoRequirement;
     type Session = ();
 
     fn about() -> About {

@@ -20,6 +20,7 @@ struct Tools;
 impl Provider for Tools {
     type Settings = Settings;
     type Secrets = Nothing;
+    type Requirement = lineman_sdk::NoRequirement;
     type Session = ();
 
     fn about() -> About {

@@ -26,6 +26,7 @@ struct Says;
 impl Provider for Says {
     type Settings = Settings;
     type Secrets = Secrets;
+    type Requirement = lineman_sdk::NoRequirement;
     type Session = ();
 
     fn about() -> About {
@@ -174,6 +175,7 @@ struct Contradicts<const N: u8>;
 impl<const N: u8> Provider for Contradicts<N> {
     type Settings = Settings;
     type Secrets = Settings;
+    type Requirement = lineman_sdk::NoRequirement;
     type Session = ();
 
     fn about() -> About {

@@ -59,6 +59,7 @@ struct Probe;
 impl Provider for Probe {
     type Settings = Settings;
     type Secrets = Secrets;
+    type Requirement = lineman_sdk::NoRequirement;
     type Session = Session;
 
     fn about() -> About {

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use lineman_model::Level;
 use lineman_report::Format;
 
-pub(crate) use plugin::{PluginCommand, VerifyArgs, VerifyFormat};
+pub(crate) use plugin::{InfoFormat, PluginCommand, VerifyArgs, VerifyFormat};
 
 use crate::commands;
 use crate::terminal::Colour;

@@ -68,6 +68,16 @@ struct Secrets {
     session_token: Option<Secret>,
 }
 
+/// An entry of `[[integration.NAME.requires]]` of an AWS integration.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Requirement {
+    /// The action that must be allowed, such as `s3:PutObject`.
+    action: String,
+    /// The ARN on which it must be allowed; any resource unless set.
+    resource: Option<String>,
+}
+
 /// What the checks of one integration share: each is obtained once.
 #[derive(Default)]
 struct Session {
@@ -82,12 +92,14 @@ struct Aws;
 impl Provider for Aws {
     type Settings = Settings;
     type Secrets = Secrets;
+    type Requirement = Requirement;
     type Session = Session;
 
     fn about() -> About {
         About::new("aws", "Amazon Web Services", env!("CARGO_PKG_VERSION"))
             .publisher("Lineman")
             .catalog(include_str!("../catalog.toml"))
+            .example(include_str!("../example.toml"))
             .service("sts", "Security Token Service: identity and roles")
             .service("iam", "Identity and Access Management: keys and permissions")
             .service("ec2", "Elastic Compute Cloud: dry runs")

@@ -4,13 +4,14 @@
 //! not, a dry run of the action itself tells, for the few that have one. What neither tells is
 //! listed as not proved, with the permission that would let it be.
 
+use lineman_sdk::Required;
 use lineman_sdk::prelude::*;
 
-use crate::Aws;
 use crate::credentials::{Credentials, working};
 use crate::identity::Identity;
 use crate::key::denied;
 use crate::query::{self, Service};
+use crate::{Aws, Requirement};
 
 const SIMULATOR: &str = "iam:SimulatePrincipalPolicy";
 const SIMULATOR_DOC: (&str, &str) =
@@ -44,19 +45,13 @@ enum Verdict {
 
 /// `aws/permissions`.
 pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
-    let wanted: Vec<(&str, &str, Option<&str>)> = cx
-        .requires()
-        .iter()
-        .filter_map(|requirement| {
-            Some((requirement.id.as_str(), requirement.text("action")?, requirement.text("resource")))
-        })
-        .collect();
-    if wanted.is_empty() {
+    if cx.requires().is_empty() {
         return Err(Stop::not_applicable("no action is required"));
     }
     let credentials = working(&cx).await?;
     let principal = principal(&cx, &credentials).await?;
-    for (id, action, resource) in wanted {
+    for Required { id, words: Requirement { action, resource } } in cx.requires() {
+        let resource = resource.as_deref();
         let verdict = match simulate(&cx, &credentials, &principal, action, resource).await? {
             Verdict::NotProved(why) => dry_run(&cx, &credentials, action).await?.unwrap_or(Verdict::NotProved(why)),
             told => told,

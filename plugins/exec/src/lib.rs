@@ -113,12 +113,14 @@ struct Exec;
 impl Provider for Exec {
     type Settings = Settings;
     type Secrets = Secrets;
+    type Requirement = lineman_sdk::NoRequirement;
     type Session = ();
 
     fn about() -> About {
         About::new("exec", "Monitoring plugins", env!("CARGO_PKG_VERSION"))
             .publisher("Lineman")
             .catalog(include_str!("../catalog.toml"))
+            .example(include_str!("../example.toml"))
             // What programs read is theirs to say; `allow_paths` grants it.
             .path("/")
             // Programs are heavier than calls.

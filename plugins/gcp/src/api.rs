@@ -165,10 +165,3 @@ pub(crate) fn message(answer: &Answer) -> Option<String> {
     let body: Value = serde_json::from_slice(answer.bytes()).ok()?;
     Some(body["error"]["message"].as_str()?.to_owned())
 }
-
-/// Whether the reason of a refusal is one of Google's reasons (`google.rpc.ErrorInfo`).
-pub(crate) fn has_reason(answer: &Answer, reason: &str) -> bool {
-    let body: Value = serde_json::from_slice(answer.bytes()).unwrap_or_default();
-    let details = body["error"]["details"].as_array();
-    details.into_iter().flatten().any(|detail| detail["reason"] == reason)
-}

@@ -37,6 +37,7 @@ use lineman_sdk::{Once, Walk};
 
 use crate::key::Listed;
 use crate::project::Project;
+use crate::requirement::Requirement;
 use crate::token::Token;
 
 /// `[integration.NAME.settings]` of a Google Cloud integration.
@@ -100,12 +101,14 @@ struct Gcp;
 impl Provider for Gcp {
     type Settings = Settings;
     type Secrets = Secrets;
+    type Requirement = Requirement;
     type Session = Session;
 
     fn about() -> About {
         let mut about = About::new("gcp", "Google Cloud", env!("CARGO_PKG_VERSION"))
             .publisher("Lineman")
-            .catalog(include_str!("../catalog.toml"));
+            .catalog(include_str!("../catalog.toml"))
+            .example(include_str!("../example.toml"));
         for service in api::Service::ALL {
             about = about
                 .service(service.name(), service.about())

@@ -79,6 +79,14 @@ struct Secrets {
     token: Option<Secret>,
 }
 
+/// An entry of `[[integration.NAME.requires]]` of a Git integration.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Requirement {
+    /// What must be allowed.
+    action: Access,
+}
+
 /// What the checks of one integration share: each is obtained once.
 #[derive(Default)]
 struct Session {
@@ -110,12 +118,14 @@ async fn open_path(cx: &Cx<Git>, remote: &Remote) -> Result<Arc<Walk>, Stop> {
 impl Provider for Git {
     type Settings = Settings;
     type Secrets = Secrets;
+    type Requirement = Requirement;
     type Session = Session;
 
     fn about() -> About {
         About::new("git", "Git", env!("CARGO_PKG_VERSION"))
             .publisher("Lineman")
             .catalog(include_str!("../catalog.toml"))
+            .example(include_str!("../example.toml"))
             .program("ssh")
             .program("git")
             .host("{url}")

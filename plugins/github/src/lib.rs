@@ -88,6 +88,20 @@ struct Secrets {
     app_private_key: Option<Secret>,
 }
 
+/// An entry of `[[integration.NAME.requires]]` of a GitHub integration: a scope, or a permission.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Requirement {
+    /// A scope of a classic or OAuth token, such as `read:org`.
+    scope: Option<String>,
+    /// A role in a repository (`pull`, `triage`, `push`, `maintain`, `admin`), or a permission of a
+    /// fine-grained token or an app, such as `contents:write`.
+    permission: Option<String>,
+    /// The repository that the permission is for, as `owner/name`; the only one of the settings
+    /// unless set.
+    repository: Option<String>,
+}
+
 /// What the checks of one integration share: each is obtained once.
 #[derive(Default)]
 struct Session {
@@ -104,12 +118,14 @@ struct GitHub;
 impl Provider for GitHub {
     type Settings = Settings;
     type Secrets = Secrets;
+    type Requirement = Requirement;
     type Session = Session;
 
     fn about() -> About {
         About::new("github", "GitHub", env!("CARGO_PKG_VERSION"))
             .publisher("Lineman")
             .catalog(include_str!("../catalog.toml"))
+            .example(include_str!("../example.toml"))
             .service("api", "The REST API, and the GraphQL API beside it")
             .service("status", "The public feed of GitHub's incidents")
             .host("{api_url}")

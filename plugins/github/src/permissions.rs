@@ -8,13 +8,13 @@
 use std::fmt;
 
 use lineman_sdk::prelude::*;
-use lineman_sdk::{Answer, Requirement};
+use lineman_sdk::{Answer, Required};
 
 use crate::app::{installation, working};
 use crate::config::is_repository;
 use crate::identity::{Identity, identity};
 use crate::repositories::repository;
-use crate::{GitHub, Settings, api, app, scopes};
+use crate::{GitHub, Requirement, Settings, api, app, scopes};
 
 const SCOPES_DOC: (&str, &str) =
     ("Scopes for OAuth apps", "https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps");
@@ -72,9 +72,9 @@ pub(crate) enum Wish<'a> {
 
 impl<'a> Wish<'a> {
     /// Reads the words of a requirement. The only repository of the settings need not be named.
-    pub(crate) fn read(requirement: &'a Requirement, settings: &'a Settings) -> Result<Wish<'a>, String> {
-        let id = &requirement.id;
-        let named = requirement.text("repository");
+    pub(crate) fn read(requirement: &'a Required<Requirement>, settings: &'a Settings) -> Result<Wish<'a>, String> {
+        let Required { id, words } = requirement;
+        let named = words.repository.as_deref();
         if let Some(name) = named.filter(|name| !is_repository(name)) {
             return Err(format!("The requirement `{id}` names no repository: `{name}`."));
         }
@@ -82,7 +82,7 @@ impl<'a> Wish<'a> {
             [only] => Some(only.as_str()),
             _ => None,
         });
-        let wanted = match (requirement.text("scope"), requirement.text("permission")) {
+        let wanted = match (words.scope.as_deref(), words.permission.as_deref()) {
             (Some(scope), None) => return Ok(Wish::Scope(scope)),
             (None, Some(permission)) => permission,
             _ => return Err(format!("The requirement `{id}` needs either `scope` or `permission`.")),
@@ -432,7 +432,7 @@ mod tests {
     fn requirements_are_read_in_the_plugins_words() {
         let settings: Settings = serde_json::from_str(r#"{"repositories": ["acme/app"]}"#).unwrap();
         let check = |json: &str, expect: Result<Wish<'_>, &str>| {
-            let requirement = Requirement { id: "r".to_owned(), words: serde_json::from_str(json).unwrap() };
+            let requirement = Required { id: "r".to_owned(), words: serde_json::from_str(json).unwrap() };
             let read = Wish::read(&requirement, &settings);
             assert_eq!(read.as_ref().map_err(String::as_str), expect.as_ref().map_err(|text| *text), "{json}");
         };

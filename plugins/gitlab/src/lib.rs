@@ -56,6 +56,18 @@ struct Secrets {
     token: Option<Secret>,
 }
 
+/// An entry of `[[integration.NAME.requires]]` of a GitLab integration: a scope, or a role.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Requirement {
+    /// A scope of the token, such as `read_api`.
+    scope: Option<String>,
+    /// A role in a project: `guest`, `planner`, `reporter`, `developer`, `maintainer`, `owner`.
+    permission: Option<String>,
+    /// The project that the role is for, as `group/project`; the only one of the settings unless set.
+    project: Option<String>,
+}
+
 /// What the checks of one integration share: each is obtained once.
 #[derive(Default)]
 struct Session {
@@ -69,12 +81,14 @@ struct GitLab;
 impl Provider for GitLab {
     type Settings = Settings;
     type Secrets = Secrets;
+    type Requirement = Requirement;
     type Session = Session;
 
     fn about() -> About {
         About::new("gitlab", "GitLab", env!("CARGO_PKG_VERSION"))
             .publisher("Lineman")
             .catalog(include_str!("../catalog.toml"))
+            .example(include_str!("../example.toml"))
             .service("gitlab", "The GitLab itself, whose API lies below /api/v4")
             .service("status", "The public feed of GitLab.com's incidents")
             .host("{url}")

@@ -3,13 +3,13 @@
 
 use std::fmt;
 
-use lineman_sdk::Requirement;
+use lineman_sdk::Required;
 use lineman_sdk::prelude::*;
 
 use crate::config::is_project;
 use crate::identity::identity;
 use crate::projects::project;
-use crate::{GitLab, Settings};
+use crate::{GitLab, Requirement, Settings};
 
 const SCOPES_DOC: (&str, &str) = (
     "Personal access token scopes",
@@ -51,14 +51,13 @@ pub(crate) enum Wish<'a> {
 
 impl<'a> Wish<'a> {
     /// Reads the words of a requirement. The only project of the settings need not be named.
-    pub(crate) fn read(requirement: &'a Requirement, settings: &'a Settings) -> Result<Wish<'a>, String> {
-        let id = &requirement.id;
-        let project =
-            requirement.text("project").or(requirement.text("repository")).or(match settings.projects.as_slice() {
-                [only] => Some(only.as_str()),
-                _ => None,
-            });
-        match (requirement.text("scope"), requirement.text("permission"), project) {
+    pub(crate) fn read(requirement: &'a Required<Requirement>, settings: &'a Settings) -> Result<Wish<'a>, String> {
+        let Required { id, words } = requirement;
+        let project = words.project.as_deref().or(match settings.projects.as_slice() {
+            [only] => Some(only.as_str()),
+            _ => None,
+        });
+        match (words.scope.as_deref(), words.permission.as_deref(), project) {
             (Some(scope), None, _) => Ok(Wish::Scope(scope)),
             (None, Some(role), Some(project)) => match ROLES.iter().find(|(known, _)| *known == role) {
                 Some((role, level)) if is_project(project) => Ok(Wish::Role(role, *level, project)),
@@ -165,7 +164,7 @@ mod tests {
     fn requirements_scopes_and_roles_are_understood() {
         let settings: Settings = serde_json::from_str(r#"{"projects": ["acme/app"]}"#).unwrap();
         let check = |json: &str, expect: Result<Wish<'_>, &str>| {
-            let requirement = Requirement { id: "r".to_owned(), words: serde_json::from_str(json).unwrap() };
+            let requirement = Required { id: "r".to_owned(), words: serde_json::from_str(json).unwrap() };
             let read = Wish::read(&requirement, &settings);
             assert_eq!(read.as_ref().map_err(String::as_str), expect.as_ref().map_err(|text| *text), "{json}");
         };

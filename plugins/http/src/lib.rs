@@ -152,12 +152,14 @@ struct Http;
 impl Provider for Http {
     type Settings = Settings;
     type Secrets = Secrets;
+    type Requirement = lineman_sdk::NoRequirement;
     type Session = Session;
 
     fn about() -> About {
         About::new("http", "HTTP API", env!("CARGO_PKG_VERSION"))
             .publisher("Lineman")
             .catalog(include_str!("../catalog.toml"))
+            .example(include_str!("../example.toml"))
             .host("{url}")
             .host("{token_url}")
     }

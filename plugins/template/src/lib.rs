@@ -29,12 +29,14 @@ pub struct Template;
 impl Provider for Template {
     type Settings = Settings;
     type Secrets = Secrets;
+    type Requirement = lineman_sdk::NoRequirement;
     type Session = ();
 
     fn about() -> About {
         About::new("template", "Example", env!("CARGO_PKG_VERSION"))
             .publisher("The authors of this plugin")
             .catalog(include_str!("../catalog.toml"))
+            .example(include_str!("../example.toml"))
             .service("api", "Everything that Example offers")
             .host("api.example.com:443")
     }

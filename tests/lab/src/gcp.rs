@@ -62,7 +62,7 @@ impl Server {
     /// Serves the world.
     pub fn start(tls: Tls, variant: Variant) -> Result<Server> {
         let world: World = toml::from_str(include_str!("../worlds/gcp.toml"))?;
-        let keys = world.key.keys().map(|name| Ok((name.clone(), pair(name)?))).collect::<Result<_>>()?;
+        let keys = world.key.iter().map(|(name, key)| Ok((name.clone(), pair(key.pair)?))).collect::<Result<_>>()?;
         let faults = Injection::default();
         if let Some(id) = variant.fault {
             faults.always(Fault::named(id)?);
@@ -153,16 +153,17 @@ impl Server {
     }
 }
 
-/// A key: one for all servers of the process, because making one takes its time.
-fn pair(name: &str) -> Result<Arc<KeyPair>> {
-    static KEYS: Mutex<BTreeMap<String, Arc<KeyPair>>> = Mutex::new(BTreeMap::new());
-    let mut keys = KEYS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(key) = keys.get(name) {
-        return Ok(Arc::clone(key));
+/// A pair of keys by its number: one for all servers of the process, because making one takes its
+/// time.
+fn pair(number: usize) -> Result<Arc<KeyPair>> {
+    static PAIRS: Mutex<BTreeMap<usize, Arc<KeyPair>>> = Mutex::new(BTreeMap::new());
+    let mut pairs = PAIRS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(pair) = pairs.get(&number) {
+        return Ok(Arc::clone(pair));
     }
-    let key = Arc::new(KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?);
-    keys.insert(name.to_owned(), Arc::clone(&key));
-    Ok(key)
+    let pair = Arc::new(KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?);
+    pairs.insert(number, Arc::clone(&pair));
+    Ok(pair)
 }
 
 struct Cloud {

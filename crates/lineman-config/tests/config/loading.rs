@@ -62,7 +62,7 @@ fn the_example_says_what_it_means() {
     assert_eq!(proxies, [("all", "http://proxy.internal:3128", "connection.proxy")]);
     let ids: Vec<_> = integration.requires.iter().map(|requirement| &*requirement.id).collect();
     assert_eq!(ids, ["state", "requires[1]"]);
-    assert_eq!(integration.requires[0].text("action"), Some("store:PutObject"));
+    assert_eq!(integration.requires[0].words["action"], "store:PutObject");
 
     assert_eq!(acme.secrets["key"].source, SecretSource::File("/run/secrets/prod-acme".into()));
     assert_eq!(acme.secrets["session"].json_pointer.as_deref(), Some("/data/security_token"));

@@ -101,7 +101,15 @@ fn acme() -> Description {
         },
         "required": ["key_id", "key"],
     });
-    described("acme", settings, secrets)
+    let requires = json!({
+        "properties": {
+            "action": { "type": "string", "description": "What must be allowed." },
+            "resource": { "type": "string" },
+        },
+        "required": ["action"],
+    });
+    let requires = requires.as_object().cloned().unwrap_or_default();
+    Description { requires, ..described("acme", settings, secrets) }
 }
 
 fn forge() -> Description {

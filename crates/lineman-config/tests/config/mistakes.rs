@@ -185,7 +185,15 @@ fn of_integrations() {
     check_integration("allow-writes", "allow_writes = [\"acme/identity\", \"acme/putt\"]\n");
     check_integration(
         "requirement-twice",
-        "[[integration.prod.requires]]\nid = \"a\"\n[[integration.prod.requires]]\nid = \"a\"\n[[integration.prod.requires]]\nid = 1\n",
+        "requires = [{ id = \"a\", action = \"x\" }, { id = \"a\", action = \"y\" }, { id = 1, action = \"z\" }]\n",
+    );
+}
+
+#[test]
+fn of_requirements() {
+    check_integration(
+        "requirement-words",
+        "[[integration.prod.requires]]\nid = \"a\"\naction = \"store:GetObject\"\nresorce = \"*\"\n[[integration.prod.requires]]\nresource = 1\n",
     );
 }
 

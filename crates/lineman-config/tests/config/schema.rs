@@ -60,6 +60,8 @@ fn the_schema_takes_the_example_and_no_mistake_in_it() {
     check("proxy = \"http://", "proxy = \"");
     check("\"1m30s\"", "\"90 seconds\"");
     check("id = \"state\"", "id = 1");
+    check("action = \"store:GetObject\"", "");
+    check("resource = \"acme:", "resorce = \"acme:");
     check("code = \"acme/key-old\"", "code = \"key old\"");
     check("until = 2027-01-31", "until = \"soon\"");
     check("reason = \"rotation planned\"", "");

@@ -125,7 +125,9 @@ pub(super) fn needs(kit: &Kit<'_>) -> Verdict {
 pub(super) fn schemas(kit: &Kit<'_>) -> Verdict {
     let description = kit.description()?;
     let mut seen = Vec::new();
-    for (what, schema) in [("settings", &description.settings), ("secrets", &description.secrets)] {
+    let tables =
+        [("settings", &description.settings), ("secrets", &description.secrets), ("requires", &description.requires)];
+    for (what, schema) in tables {
         let schema = Value::Object(schema.clone());
         if schema.as_object().is_some_and(serde_json::Map::is_empty) {
             continue;
@@ -179,7 +181,9 @@ fn references(schema: &Value, found: &mut Vec<String>) {
 pub(super) fn documented(kit: &Kit<'_>) -> Verdict {
     let description = kit.description()?;
     let mut seen = Vec::new();
-    for (what, schema) in [("setting", &description.settings), ("secret", &description.secrets)] {
+    let tables =
+        [("setting", &description.settings), ("secret", &description.secrets), ("word", &description.requires)];
+    for (what, schema) in tables {
         let schema = Value::Object(schema.clone());
         let silent = properties(&schema).filter(|(_, property)| {
             property.get("description").and_then(Value::as_str).is_none_or(|text| text.trim().is_empty())

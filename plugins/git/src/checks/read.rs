@@ -6,7 +6,7 @@ use super::remote;
 use crate::pkt::{self, Advertisement, Unreadable};
 use crate::remote::{Remote, Transport};
 use crate::ssh::{self, Client, Conversation};
-use crate::{Git, hosts, http};
+use crate::{Access, Git, hosts, http};
 
 /// References that a finding names.
 const SHOWN: usize = 12;
@@ -16,7 +16,7 @@ pub(crate) async fn check(cx: Cx<Git>) -> Outcome {
     let advertisement = advertisement(&cx, &remote).await?;
     reference(&cx, &remote, &advertisement)?;
     for requirement in cx.requires() {
-        if matches!(requirement.text("action"), Some("read" | "fetch" | "clone" | "git-upload-pack")) {
+        if requirement.words.action == Access::Read {
             cx.requirement(&requirement.id, Status::Pass);
         }
     }

@@ -37,7 +37,7 @@ pub(crate) async fn check(cx: Cx<Git>) -> Outcome {
         None,
     );
     for requirement in cx.requires() {
-        if matches!(requirement.text("action"), Some("write" | "push" | SERVICE)) {
+        if requirement.words.action == Access::Write {
             cx.requirement(&requirement.id, Status::Pass);
         }
     }

@@ -103,6 +103,9 @@ impl Account {
 #[serde(deny_unknown_fields)]
 pub(super) struct Key {
     pub(super) account: String,
+    /// Which pair it is made of: what keeps keys apart are mostly their ids.
+    #[serde(default)]
+    pub(super) pair: usize,
     /// The key whose id stands in the file, if not its own.
     id_of: Option<String>,
     #[serde(default)]

@@ -78,6 +78,7 @@ struct Misbehaving;
 impl Provider for Misbehaving {
     type Settings = Settings;
     type Secrets = Secrets;
+    type Requirement = lineman_sdk::NoRequirement;
     type Session = ();
 
     fn about() -> About {

@@ -29,6 +29,7 @@ pub struct Nonconforming;
 impl Provider for Nonconforming {
     type Settings = Settings;
     type Secrets = Secrets;
+    type Requirement = lineman_sdk::NoRequirement;
     type Session = ();
 
     fn about() -> About {

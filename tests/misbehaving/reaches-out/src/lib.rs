@@ -40,6 +40,7 @@ struct ReachesOut;
 impl Provider for ReachesOut {
     type Settings = Settings;
     type Secrets = Secrets;
+    type Requirement = lineman_sdk::NoRequirement;
     type Session = ();
 
     fn about() -> About {
