@@ -73,6 +73,10 @@ async fn find(cx: &Cx<Gcp>) -> Result<Project, Stop> {
             "the Resource Manager API is not enabled in the project of the credential",
             "cloudresourcemanager.googleapis.com",
         ),
+        // What stands before every call says nothing of the project.
+        _ if matches!(finding.code.as_str(), "gcp/quota-project-denied" | "gcp/scope-insufficient") => {
+            Err(finding.into())
+        }
         Cause::PermissionInsufficient | Cause::ResourceNotFound => {
             if has_to_do_with(cx, &token, id).await? {
                 return not_told("the credential may not look at the project itself", "resourcemanager.projects.get");
