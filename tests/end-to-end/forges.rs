@@ -7,6 +7,7 @@ use anyhow::Result;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
+use lineman_lab::azure;
 use lineman_lab::github::{self, Variant};
 use lineman_lab::tls::{Authority, Certificate, Tls};
 use lineman_lab::{api, faults, gcp, gitlab};
@@ -94,6 +95,44 @@ impl Stage {
         }
         for fault in faults().iter().filter(|fault| fault.service == "gcp") {
             let server = start(gcp::Variant { fault: Some(&fault.id), ..gcp::Variant::default() })?;
+            stage.names.set(fault.id.replace('/', "."), server.url());
+            stage = stage.with(server);
+        }
+        stage.forge(directory).map(|stage| stage.with(cloud).with(private).with(authority))
+    }
+
+    /// An Azure, one behind a private authority, two whose clocks are off, and one for each documented
+    /// fault.
+    pub(crate) fn azure(directory: &Path) -> Result<Stage> {
+        let mut stage = Stage::bare();
+        let authority = Authority::new()?;
+        let start = |variant: azure::Variant| azure::Server::start(Tls::Off, variant);
+        let cloud = start(azure::Variant::default())?;
+        let private = azure::Server::start(authority.tls(Certificate::Good)?, azure::Variant::default())?;
+        let names = &mut stage.names;
+        names.set("azure", cloud.url());
+        names.set("azure-private", private.url());
+        names.set("ca", authority.ca_file().display());
+        cloud.ids().iter().for_each(|(name, id)| names.set(name.as_str(), id));
+        for name in cloud.secrets() {
+            names.set(format!("secret.{name}"), cloud.secret(name)?);
+        }
+        for name in cloud.certificates() {
+            names.set(format!("certificate.{name}"), cloud.certificate(name)?);
+        }
+        for name in cloud.federations() {
+            names.set(format!("federated.{name}"), cloud.federated(name)?);
+        }
+        names.set("certificate-key", cloud.key());
+        names.set("certificate-key-escaped", cloud.key().replace('\n', "\\n"));
+        names.set("other-key", cloud.other_key());
+        for (name, hours) in [("azure-ahead", 2), ("azure-behind", -2)] {
+            let server = start(azure::Variant { ahead: SignedDuration::from_hours(hours), fault: None })?;
+            stage.names.set(name, server.url());
+            stage = stage.with(server);
+        }
+        for fault in faults().iter().filter(|fault| fault.service == "azure") {
+            let server = start(azure::Variant { fault: Some(&fault.id), ..azure::Variant::default() })?;
             stage.names.set(fault.id.replace('/', "."), server.url());
             stage = stage.with(server);
         }

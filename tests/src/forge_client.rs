@@ -18,14 +18,14 @@ use crate::server::clean_command;
 /// a forge, ask who the token is, look at the organisation and the repositories, list branches.
 #[derive(Debug)]
 pub struct ForgeClient {
-    directory: PathBuf,
+    pub(crate) directory: PathBuf,
 }
 
 /// One question and what came back.
-struct Said {
-    good: bool,
-    text: String,
-    body: Value,
+pub(crate) struct Said {
+    pub(crate) good: bool,
+    pub(crate) text: String,
+    pub(crate) body: Value,
 }
 
 impl ForgeClient {
@@ -42,6 +42,7 @@ impl ForgeClient {
             "github" => self.github(id, integration),
             "gitlab" => self.gitlab(integration),
             "gcp" => self.gcp(id, integration),
+            "azure" => self.azure(id, integration),
             other => anyhow::bail!("curl is not told how to speak to {other}"),
         };
         Ok(match questions? {
@@ -151,6 +152,18 @@ impl ForgeClient {
 
     /// Asks one question. The header with the secret travels on standard input.
     fn curl(&self, integration: &Integration, header: &str, path: &str, body: Option<&str>) -> Result<Said> {
+        let words: Vec<&str> = body.into_iter().flat_map(|body| ["--data", body]).collect();
+        self.curl_with(integration, header, path, &words)
+    }
+
+    /// The same, with further words for curl.
+    pub(crate) fn curl_with(
+        &self,
+        integration: &Integration,
+        header: &str,
+        path: &str,
+        words: &[&str],
+    ) -> Result<Said> {
         let base = integration.connection("endpoint_url").context("the row gives an endpoint")?;
         let base = base.trim_end_matches('/');
         let url = match (path, base.strip_suffix("/v3")) {
@@ -165,9 +178,7 @@ impl ForgeClient {
         if let Some(proxy) = integration.connection("proxy") {
             command.args(["--proxy", proxy]);
         }
-        if let Some(body) = body {
-            command.args(["--data", body]);
-        }
+        command.args(words);
         let (good, output, error) = run(command.arg(url), header)?;
         let text = String::from_utf8_lossy(&output).into_owned();
         // The proxy's answer to CONNECT comes first.
@@ -185,7 +196,7 @@ fn now() -> Result<i64> {
 }
 
 /// Runs a command with an input, and gives whether it succeeded, its output and its errors.
-fn run(
+pub(crate) fn run(
     mut command: impl std::borrow::BorrowMut<std::process::Command>,
     input: &str,
 ) -> Result<(bool, Vec<u8>, String)> {
