@@ -6,6 +6,9 @@
 //! escaped as in JSON, whole and in part. With redaction switched off the same search must find
 //! them, or it would prove nothing.
 
+mod clouds;
+mod forges;
+
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::fs;
@@ -302,80 +305,6 @@ fn told_in_other_languages() -> Result<Scene> {
     Ok(scene)
 }
 
-const AWS_ID: &str = "ASIACANARY7Q2WXERTYU";
-const AWS_SECRET: &str = "cnrySecret/+q8Zx7Cv6Bn5Mm4Kk3Jj2Hh1Gg0Ff";
-const AWS_TOKEN: &str = "IQoJCanarySession//////////wEaCXVzLWVhc3QtMSJHMEUCIQDx+Yz7Kq==";
-
-/// An AWS that refuses, and says back what it was sent.
-fn aws() -> Result<Scene> {
-    let mut scene = Scene::new("aws", &[])?;
-    let frame = |text: &str| {
-        let text = text.replace('&', "&amp;").replace('<', "&lt;");
-        format!(
-            "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidClientTokenId</Code><Message>{text}</Message></Error></ErrorResponse>"
-        )
-    };
-    let server = api::Server::http(move |request| echo(403, &request, frame))?;
-    scene.variable("AWS_ID", AWS_ID);
-    scene.variable("AWS_SECRET", AWS_SECRET);
-    scene.variable("AWS_TOKEN", AWS_TOKEN);
-    scene.configuration = format!(
-        "version = 1\nplugins.enable = [\"aws\"]\n[integration.echo]\nprovider = \"aws\"\nsettings.region = \"us-east-1\"\nconnection.endpoint_url = {:?}\n\
-         [integration.echo.secrets]\naccess_key_id = {{ env = \"AWS_ID\" }}\nsecret_access_key = {{ env = \"AWS_SECRET\" }}\nsession_token = {{ env = \"AWS_TOKEN\" }}\n",
-        server.url()
-    );
-    scene.asked.push(server.log().clone());
-    scene._servers.push(Box::new(server));
-    Ok(scene)
-}
-
-const AZURE_SECRET: &str = "cnr8Q~canary.4kJ9sL2mNbV6xC8zQ1wE3rT5yU";
-/// What is issued: no real one, but it looks like a token.
-const AZURE_TOKEN: &str = "eyJ0eXAiOiJKV1QifQ.eyJ0aWQiOiJjYW5hcnkifQ.cHJldGVuZGVkLXNpZ25hdHVyZS1vZi1hLWNhbmFyeQ";
-
-/// An Entra that refuses a client secret and a signed assertion, and one that issues a token to a
-/// Resource Manager that refuses; each says back what it was sent.
-fn azure() -> Result<Scene> {
-    let mut scene = Scene::new("azure", &[])?;
-    let frame = |text: &str| serde_json::json!({ "error": "invalid_client", "error_description": text }).to_string();
-    let discovered = |request: &Request| {
-        let document =
-            r#"{"issuer":"https://login.microsoftonline.com/c/v2.0","cloud_instance_name":"microsoftonline.com"}"#;
-        request.path().ends_with("openid-configuration").then(|| Response::new(200).body(document))
-    };
-    let refuses = api::Server::http(move |request| discovered(&request).unwrap_or_else(|| echo(401, &request, frame)))?;
-    let issues = api::Server::http(move |request: Request| match request.path().ends_with("/token") {
-        true => Response::new(200).body(serde_json::json!({ "access_token": AZURE_TOKEN }).to_string()),
-        false => discovered(&request).unwrap_or_else(|| echo(400, &request, frame)),
-    })?;
-    let real = lineman_lab::azure::Server::start(Tls::Off, lineman_lab::azure::Variant::default())?;
-    scene.variable("AZURE_SECRET", AZURE_SECRET);
-    scene.canary("the issued token", AZURE_TOKEN);
-    let key = real.key();
-    // The first line of an RSA key in PKCS#8 is the same in each.
-    scene.canary("the private key", key.lines().skip(3).collect::<Vec<_>>().join("\n").as_str());
-    scene.environment.push(("AZURE_KEY", key));
-    scene.environment.push(("AZURE_CERTIFICATE", real.certificate("deployer")?));
-    scene.configuration = "version = 1\nplugins.enable = [\"azure\"]\n".to_owned();
-    let certificate = "certificate.env = \"AZURE_CERTIFICATE\"\nprivate_key.env = \"AZURE_KEY\"";
-    for (name, url, secrets) in [
-        ("secret-refused", refuses.url(), "client_secret.env = \"AZURE_SECRET\""),
-        ("assertion-refused", refuses.url(), certificate),
-        ("token-refused", issues.url(), certificate),
-        ("let-in", real.url(), certificate),
-    ] {
-        scene.configuration += &format!(
-            "[integration.{name}]\nprovider = \"azure\"\nsettings.tenant_id = \"c0000000-0000-4000-8000-000000000001\"\n\
-             settings.client_id = \"a0000000-0000-4000-8000-000000000001\"\nsettings.subscription_id = \"50000000-0000-4000-8000-000000000001\"\n\
-             connection.endpoint_url = {url:?}\n[integration.{name}.secrets]\n{secrets}\n"
-        );
-    }
-    scene.passing.push("let-in");
-    scene.asked.push(issues.log().clone());
-    scene._servers.extend([Box::new(refuses) as Box<dyn Any>, Box::new(issues), Box::new(real)]);
-    Ok(scene)
-}
-
 const GIT_TOKEN: &str = "glpat-Canary_9Xw/8Vt+7Us=6Rq:5Po";
 
 fn git(scene: &mut Scene, name: &str, url: &str, secrets: &str, more: &str) {
@@ -509,12 +438,23 @@ fn plugins_in_other_languages_that_tell_their_secrets_are_not_heard() -> Result<
 
 #[test]
 fn what_aws_echoes_is_not_shown() -> Result<()> {
-    nowhere(aws())
+    nowhere(clouds::aws())
+}
+
+#[test]
+fn what_google_cloud_echoes_is_not_shown() -> Result<()> {
+    nowhere(clouds::gcp())
 }
 
 #[test]
 fn what_azure_echoes_is_not_shown() -> Result<()> {
-    nowhere(azure())
+    nowhere(clouds::azure())
+}
+
+#[test]
+fn what_forges_echo_is_not_shown() -> Result<()> {
+    nowhere(forges::github())?;
+    nowhere(forges::gitlab())
 }
 
 #[test]
@@ -542,7 +482,16 @@ fn what_a_monitoring_plugin_tells_is_not_shown() -> Result<()> {
 #[cfg(debug_assertions)]
 fn with_redaction_switched_off_the_canaries_are_seen() -> Result<()> {
     // Of what a proxy says nothing is shown in any case.
-    let mut scenes = vec![told()?, aws()?, azure()?, git_over_http()?, monitoring_plugin()?];
+    let mut scenes = vec![
+        told()?,
+        clouds::aws()?,
+        clouds::azure()?,
+        clouds::gcp()?,
+        forges::github()?,
+        forges::gitlab()?,
+        git_over_http()?,
+        monitoring_plugin()?,
+    ];
     if require("canary-doors-unredacted", &["cc", "python3"]) {
         scenes.push(told_in_other_languages()?);
     }
