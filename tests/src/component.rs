@@ -74,6 +74,12 @@ pub const COMPONENTS: &[Component] = &[
         source: Source::Npm("@octokit/openapi@23.0.2"),
         probe: &["test", "-f", "{target}/npm/node_modules/@octokit/openapi/generated/api.github.com.json"],
     },
+    // Google's own descriptions of its APIs.
+    Component {
+        name: "google-discovery",
+        source: Source::Pip("google-api-python-client==2.202.0"),
+        probe: &["{target}/venv/bin/python", "-c", "import googleapiclient.discovery_cache"],
+    },
     Component {
         name: "namespaces",
         source: Source::Machine("root, or `sysctl kernel.unprivileged_userns_clone=1`"),
