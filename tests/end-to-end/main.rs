@@ -71,6 +71,8 @@ tables! {
     gcp: "rows/gcp.toml", crate::Stage::gcp, &["curl", "openssl", "tinyproxy", "squid"];
     azure: "rows/azure.toml", crate::Stage::azure, &["curl", "openssl", "tinyproxy", "squid"];
     gitlab: "rows/gitlab.toml", crate::Stage::gitlab, &["curl", "tinyproxy", "squid"];
+    kubernetes: "rows/kubernetes.toml", crate::Stage::kubernetes,
+        &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "haproxy", "openssl", "etcd", "kubernetes"];
     monitoring_plugins: "rows/exec.toml", crate::Stage::exec,
         &["git", "ssh", "sshd", "gitolite", "nginx", "fcgiwrap", "monitoring-plugins"];
     aws: "rows/aws.toml", crate::Stage::aws, &["git", "nginx", "fcgiwrap", "moto", "faketime"];
