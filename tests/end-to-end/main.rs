@@ -10,6 +10,7 @@
 //! is real. In [`findings`] an installed Lineman must name it. In [`catalogs`] Lineman runs with
 //! the plugins' catalogs emptied, and must miss the rows that say so.
 
+mod assertions;
 mod bench;
 mod canary;
 mod command_line;

@@ -16,7 +16,6 @@
 mod apis;
 mod authority;
 mod aws_client;
-mod azure_client;
 mod component;
 mod described;
 mod exec_client;
