@@ -28,6 +28,7 @@
 
 pub mod api;
 pub mod aws;
+mod chatter;
 mod faults;
 pub mod github;
 pub mod gitlab;
@@ -40,5 +41,6 @@ mod serving;
 pub mod ssh;
 pub mod tls;
 
+pub use chatter::Chatter;
 pub use faults::{Fault, Injection, faults};
 pub use log::{Request, RequestLog};
