@@ -57,6 +57,8 @@ pub const COMPONENTS: &[Component] = &[
     apt("unbound", &["unbound"], &["unbound", "-V"]),
     apt("monitoring-plugins", &["monitoring-plugins-basic"], &["test", "-x", "/usr/lib/nagios/plugins/check_http"]),
     apt("ip", &["iproute2"], &["ip", "-V"]),
+    // Beside it the reading of logs is measured.
+    apt("ripgrep", &["ripgrep"], &["rg", "--version"]),
     apt("curl", &["curl"], &["curl", "--version"]),
     apt("openssl", &["openssl"], &["openssl", "version"]),
     apt("sqlite3", &["sqlite3"], &["sqlite3", "--version"]),

@@ -29,6 +29,7 @@
 pub mod api;
 pub mod aws;
 pub mod azure;
+mod chatter;
 mod faults;
 pub mod gcp;
 pub mod github;
@@ -43,5 +44,6 @@ mod serving;
 pub mod ssh;
 pub mod tls;
 
+pub use chatter::Chatter;
 pub use faults::{Fault, Injection, faults};
 pub use log::{Request, RequestLog};

@@ -52,7 +52,7 @@ const CHATTER: &[&str] = &[
 ];
 
 /// Lines that look like failures and are none.
-pub const LOOKALIKES: &[&str] = &[
+const LOOKALIKES: &[&str] = &[
     "{t} INFO  metrics - AccessDenied=0 Throttling=0 ExpiredToken=0 requests={n}",
     "{t} INFO  [{w}] retry policy loaded: retry on Throttling, SlowDown, RequestTimeout and InternalError",
     "test denied::access_denied_is_reported_as_such ... ok",
