@@ -20,7 +20,7 @@ pub(crate) struct Stage {
     networks: BTreeMap<&'static str, Namespace>,
     git: Option<GitClient>,
     exec: Option<ExecClient>,
-    aws: Option<AwsClient>,
+    pub(crate) aws: Option<AwsClient>,
     pub(crate) forge: Option<ForgeClient>,
     // Ended after the clients, in this order.
     _servers: Vec<Box<dyn std::any::Any + Sync>>,
