@@ -60,7 +60,7 @@ impl Judging<'_> {
                 let message =
                     format!("The subnet {} lies in {}, not in {}.", subnet.id, subnet.zone, zones.join(" or "));
                 let remedy = "Name a subnet of those zones, or correct `zones`.";
-                self.unfit("subnet-zone", Cause::DependencyUnfit, "subnet", &subnet.id, message, remedy);
+                self.unfit("subnet-zone", "subnet", &subnet.id, message, remedy);
             }
             if subnet.free < needed {
                 let message = match subnet.free {
@@ -68,7 +68,7 @@ impl Judging<'_> {
                     free => format!("The subnet {} has {free} free addresses, and {needed} are needed.", subnet.id),
                 };
                 let remedy = "Name a larger subnet, or remove network interfaces that are not used any more.";
-                self.unfit("subnet-full", Cause::DependencyUnfit, "subnet", &subnet.id, message, remedy);
+                self.unfit("subnet-full", "subnet", &subnet.id, message, remedy);
             }
         }
         // What is missing was told, and would be told again as a zone without a subnet.
@@ -78,7 +78,7 @@ impl Judging<'_> {
         for zone in zones.iter().filter(|zone| !subnets.iter().any(|subnet| lies_in(subnet, zone))) {
             let message = format!("None of the subnets lies in {zone}.");
             let remedy = format!("Add a subnet of {zone}, or take it out of `zones`.");
-            self.unfit("zone-without-subnet", Cause::DependencyUnfit, "zone", zone, message, &remedy);
+            self.unfit("zone-without-subnet", "zone", zone, message, &remedy);
         }
         Ok(())
     }
@@ -111,7 +111,7 @@ impl Judging<'_> {
         let values = names.iter().map(String::as_str).zip(ids.iter().copied());
         let parameters: Vec<(&str, &str)> = [("Filter.1.Name", filter)].into_iter().chain(values).collect();
         let seen = query::call(self.cx, Service::Ec2, action, &parameters, Some(self.credentials)).await;
-        self.judged.seen(&format!("{what} {}", ids.join(", ")), &format!("ec2:{action}"), seen)
+        self.judged.seen(&format!("that the {what} {} exist and fit", ids.join(", ")), &format!("ec2:{action}"), seen)
     }
 
     fn missing(&mut self, code: &str, kind: &str, ids: &[&str], is_there: impl Fn(&str) -> bool) {
@@ -135,12 +135,14 @@ impl Judging<'_> {
     fn in_other_vpc(&mut self, kind: &str, id: &str, vpc: &str) {
         let wanted = self.words.vpc.as_deref().map(arn::id).unwrap_or_default();
         let message = format!("The {kind} {id} belongs to {vpc}, not to {wanted}.");
-        self.unfit("other-vpc", Cause::DependencyUnfit, kind, id, message, "Name one of that VPC, or correct `vpc`.");
+        self.unfit("other-vpc", kind, id, message, "Name one of that VPC, or correct `vpc`.");
     }
 
-    fn unfit(&mut self, code: &str, cause: Cause, kind: &str, id: &str, message: String, remedy: &str) {
+    fn unfit(&mut self, code: &str, kind: &str, id: &str, message: String, remedy: &str) {
         let (title, url) = SUBNET_DOC;
-        self.judged.fails(self.cx.finding(code, cause, message).subject(kind, id).remedy(remedy).doc(title, url));
+        self.judged.fails(
+            self.cx.finding(code, Cause::DependencyUnfit, message).subject(kind, id).remedy(remedy).doc(title, url),
+        );
     }
 }
 

@@ -59,7 +59,11 @@ async fn judge(cx: &Cx<Aws>, credentials: &Credentials, quota: &Quota, judged: &
             judged.fails(finding.command("Look the code up.", list).doc(DOC.0, DOC.1));
             return Ok(());
         }
-        seen => judged.seen(&format!("the quota {code} of {service}"), "servicequotas:GetServiceQuota", seen)?,
+        seen => judged.seen(
+            &format!("that the quota {code} of {service} leaves room"),
+            "servicequotas:GetServiceQuota",
+            seen,
+        )?,
     };
     let Some(Response { quota: Value { name, value, usage } }) = seen else { return Ok(()) };
     let used = used(cx, credentials, quota, usage.as_ref(), &name, judged).await?;

@@ -83,7 +83,7 @@ async fn judge_key(cx: &Cx<Aws>, credentials: &Credentials, key: &str, judged: &
             ));
             return Ok(());
         }
-        seen => judged.seen(&format!("the KMS key {key}"), "kms:DescribeKey", seen)?,
+        seen => judged.seen(&format!("that the KMS key {key} can be used"), "kms:DescribeKey", seen)?,
     };
     let remedy = match seen.as_ref().map(|seen| seen.key.state.as_str()) {
         None | Some("Enabled") => return Ok(()),

@@ -27,36 +27,42 @@ pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
             query::call::<Response>(&cx, Service::Iam, "GetRole", &[("RoleName", name)], Some(&credentials)).await;
         let seen = match seen {
             Err(stop) if stop.finding().is_some_and(|finding| finding.cause == Cause::ResourceNotFound) => {
-                judged.fails(missing(&cx, role, stop));
-                judged.record();
-                continue;
+                let evidence = stop.finding().map(|finding| finding.evidence.clone()).unwrap_or_default();
+                judged.fails(Finding { evidence, ..missing(&cx, role, "") });
+                None
             }
-            seen => judged.seen(&format!("role {role}"), "iam:GetRole", seen)?,
+            seen => {
+                let what = format!("that the role {role} exists and trusts who it must");
+                judged.seen(&what, "iam:GetRole", seen)?.map(|seen| seen.result.role)
+            }
         };
-        if let (Some(seen), Some(trusted)) = (seen, trusted) {
-            match trust(&seen.result.role.trust, trusted) {
+        match (seen, trusted) {
+            // Roles are asked for by name: one on another path, or in this account instead of
+            // another, is another role.
+            (Some(seen), _) if Arn::parse(role).is_some() && seen.arn != role => {
+                judged.fails(missing(&cx, role, &format!(" There is {}.", seen.arn)));
+            }
+            (Some(seen), Some(trusted)) => match trust(&seen.trust, trusted) {
                 Trust::Given => {}
                 Trust::Conditional => {
                     let what = format!("that {role} trusts {trusted}");
                     judged.unproved(what, "its trust policy does so under a condition", None);
                 }
                 Trust::Refused(trusts) => judged.fails(distrusts(&cx, role, trusted, &trusts)),
-            }
+            },
+            _ => {}
         }
         judged.record();
     }
     Ok(())
 }
 
-fn missing(cx: &Cx<Aws>, role: &str, stop: Stop) -> Finding {
+fn missing(cx: &Cx<Aws>, role: &str, but: &str) -> Finding {
     let (title, url) = DOC;
-    let mut finding = cx
-        .finding("role-missing", Cause::DependencyMissing, format!("There is no role {role}."))
+    cx.finding("role-missing", Cause::DependencyMissing, format!("There is no role {role}.{but}"))
         .subject("role", role)
         .remedy("Correct the name, or create the role.")
-        .doc(title, url);
-    finding.evidence = stop.finding().map(|finding| finding.evidence.clone()).unwrap_or_default();
-    finding
+        .doc(title, url)
 }
 
 fn distrusts(cx: &Cx<Aws>, role: &str, trusted: &str, instead: &[String]) -> Finding {
@@ -160,6 +166,8 @@ struct RoleResult {
 
 #[derive(Deserialize)]
 struct Role {
+    #[serde(rename = "Arn")]
+    arn: String,
     #[serde(rename = "AssumeRolePolicyDocument", default)]
     trust: String,
 }
