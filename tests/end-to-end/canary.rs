@@ -6,6 +6,8 @@
 //! escaped as in JSON, whole and in part. With redaction switched off the same search must find
 //! them, or it would prove nothing.
 
+mod clouds;
+
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::fs;
@@ -466,6 +468,11 @@ fn what_aws_echoes_is_not_shown() -> Result<()> {
 }
 
 #[test]
+fn what_google_cloud_echoes_is_not_shown() -> Result<()> {
+    nowhere(clouds::gcp())
+}
+
+#[test]
 fn what_a_git_host_echoes_is_not_shown_and_git_does_not_show_its_token() -> Result<()> {
     nowhere(git_over_http())
 }
@@ -490,7 +497,7 @@ fn what_a_monitoring_plugin_tells_is_not_shown() -> Result<()> {
 #[cfg(debug_assertions)]
 fn with_redaction_switched_off_the_canaries_are_seen() -> Result<()> {
     // Of what a proxy says nothing is shown in any case.
-    let mut scenes = vec![told()?, aws()?, git_over_http()?, monitoring_plugin()?];
+    let mut scenes = vec![told()?, aws()?, clouds::gcp()?, git_over_http()?, monitoring_plugin()?];
     if require("canary-doors-unredacted", &["cc", "python3"]) {
         scenes.push(told_in_other_languages()?);
     }

@@ -1,13 +1,14 @@
 //! What the documents show works as they show it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use lineman_tests::{Outcome, Site, workspace};
+use lineman_tests::{Outcome, PROVIDER_PAGES, Site, provider_pages, workspace};
 
-/// The documents at the root of the source tree and in `docs`: name and text.
+/// The documents at the root of the source tree and below `docs`: name and text.
 fn documents() -> Vec<(String, String)> {
-    let directories = [workspace().to_owned(), workspace().join("docs")];
+    let directories = ["", "docs", PROVIDER_PAGES].map(|directory| workspace().join(directory));
     let entries = directories.iter().flat_map(|directory| fs::read_dir(directory).unwrap());
     let entries = entries.map(|entry| entry.unwrap().path());
     let documents = entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
@@ -72,6 +73,19 @@ fn their_configurations_are_read() {
         }
     }
     assert!(shown > 0, "no document shows a configuration");
+}
+
+#[test]
+fn the_pages_of_the_providers_say_what_the_plugins_say() {
+    let kept = fs::read_dir(workspace().join(PROVIDER_PAGES)).unwrap().map(|entry| {
+        let path = entry.unwrap().path();
+        (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read_to_string(path).unwrap())
+    });
+    let kept: BTreeMap<String, String> = kept.collect();
+    let told = provider_pages().unwrap();
+    let differ = kept.keys().chain(told.keys()).filter(|name| kept.get(*name) != told.get(*name));
+    let differ: BTreeSet<&String> = differ.collect();
+    assert!(differ.is_empty(), "write them again with `cargo xtask pages`: {differ:?}");
 }
 
 /// A block of JSON below a link to a file shows that file.

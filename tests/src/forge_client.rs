@@ -1,3 +1,5 @@
+mod gcp;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,8 +14,8 @@ use serde_json::{Value, json};
 use crate::fault::{Answer, Integration};
 use crate::server::clean_command;
 
-/// curl, and openssl for the assertions of apps, doing what an integration with a forge is for:
-/// ask who the token is, look at the organisation and the repositories, list branches.
+/// curl, and openssl for assertions, doing what an integration with a simulated provider is for: with
+/// a forge, ask who the token is, look at the organisation and the repositories, list branches.
 #[derive(Debug)]
 pub struct ForgeClient {
     directory: PathBuf,
@@ -39,6 +41,7 @@ impl ForgeClient {
         let questions = match integration.provider.as_str() {
             "github" => self.github(id, integration),
             "gitlab" => self.gitlab(integration),
+            "gcp" => self.gcp(id, integration),
             other => anyhow::bail!("curl is not told how to speak to {other}"),
         };
         Ok(match questions? {
@@ -52,7 +55,11 @@ impl ForgeClient {
         let token = match (integration.secret("token")?, integration.secret("app_private_key")?) {
             (Some(token), _) => token,
             (None, Some(key)) => {
-                let assertion = match self.assertion(id, integration, &key)? {
+                // As "Generating a JSON Web Token for a GitHub App" says.
+                let app = integration.settings.get("app_id").map(ToString::to_string).unwrap_or_default();
+                let now = now()?;
+                let claims = json!({ "iat": now - 60, "exp": now + 540, "iss": app.trim_matches('"') });
+                let assertion = match self.assertion(id, &json!({}), &claims, &key)? {
                     Ok(assertion) => header(&assertion),
                     Err(refusal) => return Ok(Some(refusal)),
                 };
@@ -127,13 +134,13 @@ impl ForgeClient {
         Ok(None)
     }
 
-    /// An assertion of an app, dated as GitHub's documentation says; or what openssl said.
-    fn assertion(&self, id: &str, integration: &Integration, key: &str) -> Result<Result<String, String>> {
-        let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
-        let app = integration.settings.get("app_id").map(ToString::to_string).unwrap_or_default();
-        let claims = json!({ "iat": now - 60, "exp": now + 540, "iss": app.trim_matches('"') });
+    /// A token that the key signs, or what openssl said.
+    fn assertion(&self, id: &str, header: &Value, claims: &Value, key: &str) -> Result<Result<String, String>> {
+        let mut header = header.clone();
+        header["alg"] = "RS256".into();
+        header["typ"] = "JWT".into();
         let encode = |value: &Value| BASE64URL.encode(value.to_string());
-        let signed = format!("{}.{}", encode(&json!({ "alg": "RS256", "typ": "JWT" })), encode(&claims));
+        let signed = format!("{}.{}", encode(&header), encode(claims));
         let file = self.directory.join(format!("{id}.pem"));
         fs::write(&file, key)?;
         let mut command = clean_command("openssl");
@@ -171,6 +178,10 @@ impl ForgeClient {
         let good = good && (200..400).contains(&status) && !body.is_null() && body.get("errors").is_none();
         Ok(Said { good, body, text: text + &error })
     }
+}
+
+fn now() -> Result<i64> {
+    Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?)
 }
 
 /// Runs a command with an input, and gives whether it succeeded, its output and its errors.

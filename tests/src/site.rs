@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -100,6 +101,23 @@ impl Site {
         }
         Outcome::of(&mut command)
     }
+}
+
+/// Where the pages of the providers are kept.
+pub const PROVIDER_PAGES: &str = "docs/providers";
+
+/// The pages of the providers, as their plugins are now: file names and texts.
+pub fn provider_pages() -> Result<BTreeMap<String, String>> {
+    let site = Site::get()?;
+    let nowhere = tempfile::tempdir()?;
+    let mut pages = BTreeMap::new();
+    for id in plugins()? {
+        let mut info = site.command(nowhere.path());
+        let page = Outcome::of(info.args(["plugin", "info", &id, "--format", "markdown"]))?;
+        ensure!(page.exit == 0, "{id} has no page: {}", page.stderr);
+        pages.insert(format!("{id}.md"), page.stdout);
+    }
+    Ok(pages)
 }
 
 impl Outcome {

@@ -9,6 +9,7 @@ mod deny;
 mod fuzz;
 mod header;
 mod narration;
+mod pages;
 mod release;
 mod requirements;
 mod test;
@@ -46,6 +47,8 @@ enum Chore {
     Deny,
     /// Write the C header of the C door from its definition in Rust
     Header,
+    /// Write the pages of the providers from their plugins
+    Pages,
     /// Check what the compiler does not: arrows between crates, dependencies, names, lengths
     Tidy,
     /// Build the plugin of ABI 1.0 again, and compare it with the binary that is kept
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Chore::Install { prefix, profile } => lineman_tests::build_and_install(&prefix, &profile),
         Chore::Deny => deny::run(),
         Chore::Header => header::write(),
+        Chore::Pages => pages::write(),
         Chore::Tidy => tidy::run(),
         Chore::AbiPlugin => abi_plugin::run(),
         Chore::Fuzz(arguments) => fuzz::run(&arguments),

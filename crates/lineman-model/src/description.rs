@@ -58,6 +58,9 @@ pub struct Description {
     /// Programs that it runs; the host finds them and hands over their absolute paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub programs: Vec<String>,
+    /// A configuration to begin with: the text of a `lineman.toml`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub example: String,
     /// The plugin's own documentation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docs_url: Option<String>,

@@ -22,6 +22,7 @@ mod json;
 mod ndjson;
 mod page;
 mod read;
+mod reference;
 mod style;
 mod words;
 
@@ -34,6 +35,7 @@ pub use format::{Format, UnknownFormat};
 pub use json::schema;
 pub use ndjson::{event, event_schema};
 pub use read::{MAX_BYTES, ReadError, read};
+pub use reference::reference;
 pub use style::Style;
 
 /// Writes a report in a format.

@@ -75,6 +75,7 @@ impl<P: Provider> Plugin<P> {
             environment: about.environment,
             paths: about.paths,
             programs: about.programs,
+            example: about.example.to_owned(),
             docs_url: about.docs_url.map(str::to_owned),
         };
         // What is described stays; what is matched is taken away, to see what rests on it.

@@ -72,6 +72,7 @@ pub struct About {
     pub(crate) version: &'static str,
     pub(crate) publisher: &'static str,
     pub(crate) catalog: &'static str,
+    pub(crate) example: &'static str,
     pub(crate) docs_url: Option<&'static str>,
     pub(crate) services: Vec<ServiceInfo>,
     pub(crate) hosts: Vec<String>,
@@ -91,6 +92,7 @@ impl About {
             version,
             publisher: "",
             catalog: "",
+            example: "",
             docs_url: None,
             services: Vec::new(),
             hosts: Vec::new(),
@@ -110,6 +112,13 @@ impl About {
     /// The catalog of known failures: `include_str!("../catalog.toml")`.
     pub fn catalog(mut self, toml: &'static str) -> About {
         self.catalog = toml;
+        self
+    }
+
+    /// A configuration to begin with, a whole `lineman.toml`: `include_str!("../example.toml")`.
+    /// It stands at the top of the plugin's page.
+    pub fn example(mut self, toml: &'static str) -> About {
+        self.example = toml;
         self
     }
 

@@ -101,6 +101,7 @@ impl Provider for Aws {
         About::new("aws", "Amazon Web Services", env!("CARGO_PKG_VERSION"))
             .publisher("Lineman")
             .catalog(include_str!("../catalog.toml"))
+            .example(include_str!("../example.toml"))
             .service("sts", "Security Token Service: identity and roles")
             .service("iam", "Identity and Access Management: keys and permissions")
             .service("ec2", "Elastic Compute Cloud: networks, instance types, regions and dry runs")

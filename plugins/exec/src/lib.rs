@@ -120,6 +120,7 @@ impl Provider for Exec {
         About::new("exec", "Monitoring plugins", env!("CARGO_PKG_VERSION"))
             .publisher("Lineman")
             .catalog(include_str!("../catalog.toml"))
+            .example(include_str!("../example.toml"))
             // What programs read is theirs to say; `allow_paths` grants it.
             .path("/")
             // Programs are heavier than calls.

@@ -125,6 +125,7 @@ impl Provider for Git {
         About::new("git", "Git", env!("CARGO_PKG_VERSION"))
             .publisher("Lineman")
             .catalog(include_str!("../catalog.toml"))
+            .example(include_str!("../example.toml"))
             .program("ssh")
             .program("git")
             .host("{url}")

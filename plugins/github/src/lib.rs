@@ -125,6 +125,7 @@ impl Provider for GitHub {
         About::new("github", "GitHub", env!("CARGO_PKG_VERSION"))
             .publisher("Lineman")
             .catalog(include_str!("../catalog.toml"))
+            .example(include_str!("../example.toml"))
             .service("api", "The REST API, and the GraphQL API beside it")
             .service("status", "The public feed of GitHub's incidents")
             .host("{api_url}")

@@ -88,6 +88,7 @@ impl Provider for GitLab {
         About::new("gitlab", "GitLab", env!("CARGO_PKG_VERSION"))
             .publisher("Lineman")
             .catalog(include_str!("../catalog.toml"))
+            .example(include_str!("../example.toml"))
             .service("gitlab", "The GitLab itself, whose API lies below /api/v4")
             .service("status", "The public feed of GitLab.com's incidents")
             .host("{url}")

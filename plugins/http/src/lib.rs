@@ -159,6 +159,7 @@ impl Provider for Http {
         About::new("http", "HTTP API", env!("CARGO_PKG_VERSION"))
             .publisher("Lineman")
             .catalog(include_str!("../catalog.toml"))
+            .example(include_str!("../example.toml"))
             .host("{url}")
             .host("{token_url}")
     }

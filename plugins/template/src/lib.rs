@@ -36,6 +36,7 @@ impl Provider for Template {
         About::new("template", "Example", env!("CARGO_PKG_VERSION"))
             .publisher("The authors of this plugin")
             .catalog(include_str!("../catalog.toml"))
+            .example(include_str!("../example.toml"))
             .service("api", "Everything that Example offers")
             .host("api.example.com:443")
     }

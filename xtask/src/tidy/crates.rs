@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lineman-engine", &["lineman-model"]),
     ("lineman-config", &["lineman-model"]),
     ("lineman-report", &["lineman-catalog", "lineman-model"]),
+    ("lineman-history", &["lineman-model"]),
     (
         "lineman",
         &[
@@ -25,6 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "lineman-config",
             "lineman-conformance",
             "lineman-engine",
+            "lineman-history",
             "lineman-host",
             "lineman-model",
             "lineman-net",

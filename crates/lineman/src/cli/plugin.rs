@@ -21,7 +21,7 @@ pub(crate) enum PluginCommand {
         id: String,
         /// How to print it
         #[arg(long, value_name = "FORMAT", default_value = "human")]
-        format: HumanOrJson,
+        format: InfoFormat,
     },
     /// Install a plugin for yourself: a library or program, a packed directory or a tarball of one
     #[command(after_help = "\
@@ -148,6 +148,14 @@ pub(crate) struct VerifyArgs {
     /// Calls of a long run, over which memory and descriptors must be steady
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
     pub(crate) calls: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InfoFormat {
+    Human,
+    Json,
+    /// A page for a site's documentation, with every failure that the plugin knows
+    Markdown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

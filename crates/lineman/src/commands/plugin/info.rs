@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
 
+use lineman_catalog::Catalog;
 use lineman_config::{Config, ProcessEnvironment};
 use lineman_host::{Bound, Confinement, Installed, find_programs};
 use lineman_model::{CheckInfo, Description, PluginRef};
-use lineman_report::{Style, table, wrap};
+use lineman_report::{Style, reference, table, wrap};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::cli::{Common, HumanOrJson};
+use crate::cli::{Common, InfoFormat};
 use crate::failure::{Done, Failure};
 use crate::grants::{Access, Wish};
 use crate::setup::{Plugins, Setup};
@@ -27,8 +28,7 @@ struct Info {
     /// Whose signature it bears.
     #[serde(skip_serializing_if = "Option::is_none")]
     signer: Option<Signer>,
-    /// What the plugin says of itself; its catalog is long, and `lineman explain CODE` shows it by
-    /// the piece.
+    /// What the plugin says of itself, its catalog left out.
     description: Description,
     /// Where its programs are on this machine; absent when they are not.
     programs: BTreeMap<String, Option<String>>,
@@ -45,17 +45,23 @@ struct Confined {
     bounds: Vec<Bound>,
 }
 
-pub(super) fn run(common: &Common, id: &str, format: HumanOrJson) -> Done {
+pub(super) fn run(common: &Common, id: &str, format: InfoFormat) -> Done {
     let plugins = Plugins::find(common);
     let Some(installed) = plugins.installed(id) else {
         return Err(Failure::refused(format_args!("no plugin is called `{id}`; see `lineman plugin list`")));
     };
-    let info = Info::of(installed, common)?;
+    let mut info = Info::of(installed, common)?;
+    // Long, and `lineman explain CODE` shows it by the piece.
+    let carried = std::mem::take(&mut info.description.catalog);
     let text = match format {
-        HumanOrJson::Json => {
+        InfoFormat::Json => {
             serde_json::to_string_pretty(&info).map_err(|error| Failure::Internal(error.to_string()))? + "\n"
         }
-        HumanOrJson::Human => human(&info, &terminal::style(common)),
+        InfoFormat::Human => human(&info, &terminal::style(common)),
+        InfoFormat::Markdown => {
+            let catalog = Catalog::from_value(id, &carried).map_err(Failure::refused)?;
+            reference(&info.description, &catalog)
+        }
     };
     terminal::print(text.as_bytes())?;
     Ok(0)
@@ -63,8 +69,7 @@ pub(super) fn run(common: &Common, id: &str, format: HumanOrJson) -> Done {
 
 impl Info {
     fn of(installed: &Installed, common: &Common) -> Result<Info, Failure> {
-        let mut description = installed.description().map_err(Failure::refused)?;
-        description.catalog = Value::Null;
+        let description = installed.description().map_err(Failure::refused)?;
         let found = find_programs(&description.programs, &std::env::var("PATH").unwrap_or_default());
         let programs = description.programs.iter().map(|name| (name.clone(), found.get(name).cloned()));
         let access = |config: Option<&Config>| {

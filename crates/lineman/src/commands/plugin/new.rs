@@ -16,10 +16,11 @@ macro_rules! template {
 }
 
 const LIBRARY: (&str, &str) = template!("src/lib.rs");
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     LIBRARY,
     template!("src/tests.rs"),
     template!("catalog.toml"),
+    template!("example.toml"),
     template!("README.md"),
     template!("LICENSE-MIT"),
     ("LICENSE-APACHE", include_str!("../../../../../LICENSE-APACHE")),
