@@ -4,7 +4,6 @@
 pub(crate) mod contradictions;
 
 use lineman_sdk::prelude::*;
-use serde::Serialize;
 
 use crate::Aws;
 use crate::key::denied;
@@ -23,6 +22,7 @@ pub(crate) struct Requirement {
     #[schemars(extend("enum" = resources::names()))]
     pub(crate) terraform: Option<String>,
     /// What Terraform will do with it: `create`, `read`, `update`, `delete`; all of it unless set.
+    #[schemars(length(min = 1))]
     pub(crate) operations: Option<Vec<Operation>>,
     /// The ARN on which the action, or the actions of `terraform`, must be allowed; any resource
     /// unless set.
@@ -31,11 +31,14 @@ pub(crate) struct Requirement {
     pub(crate) vpc: Option<String>,
     /// Ids or ARNs of subnets that must exist in the region, in `vpc` where it is set, in one of
     /// the `zones`, and with free addresses.
+    #[schemars(length(min = 1))]
     pub(crate) subnets: Option<Vec<String>>,
     /// Ids or ARNs of security groups that must exist in the region, in `vpc` where it is set.
+    #[schemars(length(min = 1))]
     pub(crate) security_groups: Option<Vec<String>>,
     /// Availability zones: the subnets must lie in them and leave none out, or the instance type
     /// must be offered in each.
+    #[schemars(length(min = 1))]
     pub(crate) zones: Option<Vec<String>>,
     /// How many addresses must be free in each subnet; 1 unless set.
     pub(crate) free_addresses: Option<u64>,
@@ -58,8 +61,9 @@ pub(crate) struct Requirement {
 }
 
 /// A quota, and how much of it will be needed on top of what is in use.
-#[derive(Deserialize, JsonSchema, Serialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(inline)]
 pub(crate) struct Quota {
     /// The service's code in Service Quotas, such as `ec2`; `aws service-quotas list-services`
     /// lists them.

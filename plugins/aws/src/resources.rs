@@ -14,6 +14,7 @@ static TABLE: LazyLock<BTreeMap<String, Kind>> = LazyLock::new(|| {
 /// What is done with a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
 pub(crate) enum Operation {
     Create,
     Read,
