@@ -11,8 +11,7 @@ use crate::requires::{self, Judged, Requirement};
 
 const DOC: (&str, &str) =
     ("How Amazon VPC works", "https://docs.aws.amazon.com/vpc/latest/userguide/how-it-works.html");
-const SUBNET_DOC: (&str, &str) =
-    ("Subnet sizing", "https://docs.aws.amazon.com/vpc/latest/userguide/subnet-sizing.html");
+const OTHER_VPC: &str = "Name one of that VPC, or correct `vpc`.";
 
 /// `aws/network`.
 pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
@@ -53,32 +52,31 @@ impl Judging<'_> {
         let lies_in = |subnet: &Subnet, zone: &String| *zone == subnet.zone || *zone == subnet.zone_id;
         let needed = self.words.free_addresses.unwrap_or(1);
         for subnet in &subnets {
-            if vpc.is_some_and(|vpc| vpc != subnet.vpc) {
-                self.in_other_vpc("subnet", &subnet.id, &subnet.vpc);
+            let mut lacks: Vec<(&str, String, &str)> = Vec::new();
+            if let Some(vpc) = vpc.filter(|vpc| *vpc != subnet.vpc) {
+                lacks.push(("other-vpc", format!("belongs to {}, not to {vpc}", subnet.vpc), OTHER_VPC));
             }
             if !zones.is_empty() && !zones.iter().any(|zone| lies_in(subnet, zone)) {
-                let message =
-                    format!("The subnet {} lies in {}, not in {}.", subnet.id, subnet.zone, zones.join(" or "));
-                let remedy = "Name a subnet of those zones, or correct `zones`.";
-                self.unfit("subnet-zone", "subnet", &subnet.id, message, remedy);
+                let lack = format!("lies in {}, not in {}", subnet.zone, zones.join(" or "));
+                lacks.push(("subnet-zone", lack, "Name a subnet of those zones, or correct `zones`."));
             }
             if subnet.free < needed {
-                let message = match subnet.free {
-                    0 => format!("The subnet {} has no free address.", subnet.id),
-                    free => format!("The subnet {} has {free} free addresses, and {needed} are needed.", subnet.id),
+                let lack = match subnet.free {
+                    0 => "has no free address".to_owned(),
+                    free => format!("has {free} free addresses, and {needed} are needed"),
                 };
                 let remedy = "Name a larger subnet, or remove network interfaces that are not used any more.";
-                self.unfit("subnet-full", "subnet", &subnet.id, message, remedy);
+                lacks.push(("subnet-full", lack, remedy));
             }
+            self.unfit("subnet", &subnet.id, &lacks);
         }
         // What is missing was told, and would be told again as a zone without a subnet.
         if subnets.len() < ids.len() || ids.is_empty() {
             return Ok(());
         }
         for zone in zones.iter().filter(|zone| !subnets.iter().any(|subnet| lies_in(subnet, zone))) {
-            let message = format!("None of the subnets lies in {zone}.");
             let remedy = format!("Add a subnet of {zone}, or take it out of `zones`.");
-            self.unfit("zone-without-subnet", "zone", zone, message, &remedy);
+            self.unfit("zone", zone, &[("zone-without-subnet", "has none of the subnets".to_owned(), &remedy)]);
         }
         Ok(())
     }
@@ -89,8 +87,9 @@ impl Judging<'_> {
         let Some(Groups { set: Items { items: groups } }) = seen else { return Ok(()) };
         self.missing("security-group", "security group", &ids, |id| groups.iter().any(|group| group.id == id));
         let vpc = self.words.vpc.as_deref().map(arn::id);
-        for group in groups.iter().filter(|group| vpc.is_some_and(|vpc| vpc != group.vpc)) {
-            self.in_other_vpc("security group", &group.id, &group.vpc);
+        for (group, vpc) in groups.iter().filter_map(|group| Some((group, vpc.filter(|vpc| *vpc != group.vpc)?))) {
+            let lack = format!("belongs to {}, not to {vpc}", group.vpc);
+            self.unfit("security group", &group.id, &[("other-vpc", lack, OTHER_VPC)]);
         }
         Ok(())
     }
@@ -132,17 +131,15 @@ impl Judging<'_> {
         }
     }
 
-    fn in_other_vpc(&mut self, kind: &str, id: &str, vpc: &str) {
-        let wanted = self.words.vpc.as_deref().map(arn::id).unwrap_or_default();
-        let message = format!("The {kind} {id} belongs to {vpc}, not to {wanted}.");
-        self.unfit("other-vpc", kind, id, message, "Name one of that VPC, or correct `vpc`.");
-    }
-
-    fn unfit(&mut self, code: &str, kind: &str, id: &str, message: String, remedy: &str) {
-        let (title, url) = SUBNET_DOC;
-        self.judged.fails(
-            self.cx.finding(code, Cause::DependencyUnfit, message).subject(kind, id).remedy(remedy).doc(title, url),
-        );
+    /// One finding for everything that a thing lacks, each with its code and what to do about it:
+    /// they are mended together. The first gives the code.
+    fn unfit(&mut self, kind: &str, id: &str, lacks: &[(&str, String, &str)]) {
+        let [(code, ..), ..] = lacks else { return };
+        let told: Vec<&str> = lacks.iter().map(|(_, lack, _)| lack.as_str()).collect();
+        let message = format!("The {kind} {id} {}.", told.join("; it "));
+        let (title, url) = DOC;
+        let finding = self.cx.finding(code, Cause::DependencyUnfit, message).subject(kind, id).doc(title, url);
+        self.judged.fails(lacks.iter().fold(finding, |finding, (.., remedy)| finding.remedy(*remedy)));
     }
 }
 

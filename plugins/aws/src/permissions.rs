@@ -103,7 +103,7 @@ fn attach(principal: &str, several: bool) -> (String, Vec<String>) {
     let arn = Arn::parse(principal);
     let name = arn.map_or(principal, |arn| arn.name());
     let own = |kind: &str| {
-        let text = format!("Attach the smallest policy that grants it to the {kind} {name}.");
+        let text = format!("Attach the smallest policy that grants this to the {kind} {name}.");
         (text, vec![format!("put-{kind}-policy"), format!("--{kind}-name"), name.to_owned()])
     };
     match arn.map(|arn| arn.resource) {

@@ -218,6 +218,23 @@ async fn what_may_not_be_looked_at_is_not_proved_and_no_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn everything_that_one_thing_lacks_is_one_finding() {
+    let user = User::new("ci").key(AccessKey::new(ID, SECRET)).policy("ci", [Statement::allow(["*"], ["*"])]);
+    let server = Server::start([Account::new(ACCOUNT).user(user)]).unwrap();
+    let words = json!({ "subnets": ["subnet-0f0f0f0f"], "zones": ["eu-west-1b"], "free_addresses": 4 });
+    let seen = harness(&server, json!({})).requires("r", words).check("network").await;
+    let told: Vec<&str> = seen.findings.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "The subnet subnet-0f0f0f0f lies in eu-west-1a, not in eu-west-1b; it has no free address.",
+            "The zone eu-west-1b has none of the subnets.",
+        ]
+    );
+    assert_eq!(seen.findings[0].remedies.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn credentials_are_judged_by_aws_alone() {
     let check = async |prepare: &dyn Fn(&Server),
                        change: &dyn Fn(Harness<Aws>) -> Harness<Aws>,
