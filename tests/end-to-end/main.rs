@@ -25,6 +25,7 @@ mod history;
 mod install;
 mod isolation;
 mod policy;
+mod requires;
 mod stage;
 mod trust;
 mod vendor;
@@ -77,4 +78,5 @@ tables! {
     monitoring_plugins: "rows/exec.toml", crate::Stage::exec,
         &["git", "ssh", "sshd", "gitolite", "nginx", "fcgiwrap", "monitoring-plugins"];
     aws: "rows/aws.toml", crate::Stage::aws, &["git", "nginx", "fcgiwrap", "moto", "faketime"];
+    aws_requirements: "rows/aws-requires.toml", crate::Stage::aws_requirements, &["moto"];
 }

@@ -21,7 +21,7 @@ pub(crate) struct Stage {
     networks: BTreeMap<&'static str, Namespace>,
     git: Option<GitClient>,
     exec: Option<ExecClient>,
-    aws: Option<AwsClient>,
+    pub(crate) aws: Option<AwsClient>,
     kubectl: Option<Kubectl>,
     pub(crate) forge: Option<ForgeClient>,
     // Ended after the clients, in this order.

@@ -72,6 +72,11 @@ pub const COMPONENTS: &[Component] = &[
         source: Source::Pip("moto[server]==5.2.5"),
         probe: &["{target}/venv/bin/python", "-c", "import moto.server, flask"],
     },
+    Component {
+        name: "cfn-lint",
+        source: Source::Pip("cfn-lint==1.58.0"),
+        probe: &["{target}/venv/bin/python", "-c", "import cfnlint"],
+    },
     apt("apache", &["apache2"], &["test", "-x", "/usr/sbin/apache2"]),
     apt("haproxy", &["haproxy"], &["test", "-x", "/usr/sbin/haproxy"]),
     apt("node", &["nodejs", "npm"], &["npm", "--version"]),
