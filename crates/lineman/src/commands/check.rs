@@ -51,7 +51,7 @@ pub(crate) fn selection(checks: &Checks) -> Selection {
     Selection { only: checks.only.clone(), skip: checks.skip.clone(), level: checks.level }
 }
 
-async fn check(setup: &Setup, selected: &[&Configured], args: &CheckArgs) -> Result<Report, Failure> {
+pub(crate) async fn check(setup: &Setup, selected: &[&Configured], args: &CheckArgs) -> Result<Report, Failure> {
     let inputs = lineman_config::resolve(selected, &ProcessEnvironment, args.run_timeout);
     let (mut resolved, seen) = join(inputs, seen_as(setup)).await;
     let subjects = join_all(selected.iter().map(|configured| {

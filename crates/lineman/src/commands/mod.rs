@@ -3,6 +3,7 @@
 pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod explain;
+pub(crate) mod guard;
 pub(crate) mod list;
 pub(crate) mod plan;
 pub(crate) mod plugin;
