@@ -1,5 +1,6 @@
 //! Stages with simulated forges: what hosts them for real cannot be had in a test.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
@@ -7,7 +8,7 @@ use jiff::SignedDuration;
 use lineman_lab::github::{self, Variant};
 use lineman_lab::tls::{Authority, Certificate, Tls};
 use lineman_lab::{api, faults, gitlab};
-use lineman_tests::{ForgeClient, Outcome, Proxies, Site, Stubs};
+use lineman_tests::{Described, ForgeClient, Names, Outcome, Proxies, Site, Stubs, Table, require};
 
 use crate::stage::Stage;
 
@@ -22,16 +23,10 @@ impl Stage {
         let enterprise = Variant { enterprise: true, ..Variant::default() };
         let enterprise = github::Server::start(authority.tls(Certificate::Good)?, enterprise)?;
         let names = &mut stage.names;
-        names.set("github", hub.url());
+        github_names(&hub, names)?;
         names.set("enterprise", enterprise.url());
         names.set("enterprise-website", enterprise.url().trim_end_matches("/api/v3"));
         names.set("ca", authority.ca_file().display());
-        for name in hub.tokens() {
-            names.set(format!("token.{name}"), hub.token(name)?);
-        }
-        for app in ["deployer", "eager"] {
-            names.set(format!("key.{app}"), hub.key(app)?);
-        }
         names.set("key.escaped", hub.key("deployer")?.replace('\n', "\\n"));
         let whole = hub.token("platform")?;
         names.set("token.mistyped", format!("{}x", &whole[..whole.len() - 1]));
@@ -85,6 +80,43 @@ impl Stage {
         self.forge = Some(ForgeClient::new(directory)?);
         Ok(self.with(proxies).with(stubs))
     }
+}
+
+fn github_names(hub: &github::Server, names: &mut Names) -> Result<()> {
+    names.set("github", hub.url());
+    for name in hub.tokens() {
+        names.set(format!("token.{name}"), hub.token(name)?);
+    }
+    for app in ["deployer", "eager"] {
+        names.set(format!("key.{app}"), hub.key(app)?);
+    }
+    Ok(())
+}
+
+/// The lab answers what GitHub's documentation says in prose; here GitHub's description for
+/// machines is held against what the healthy integrations ask.
+#[test]
+fn github_describes_every_request_that_is_made() {
+    if !require("github-described", &["github-openapi"]) {
+        return;
+    }
+    let described = Described::github().unwrap();
+    let hub = github::Server::start(Tls::Off, Variant::default()).unwrap();
+    let mut names = Names::default();
+    github_names(&hub, &mut names).unwrap();
+    let table = Table::parse(include_str!("rows/github.toml")).unwrap();
+    // Those that need more servers than this one ask nothing else.
+    for integration in table.healthy.keys().filter_map(|name| table.twin(name, &names).ok()) {
+        let directory = tempfile::tempdir().unwrap();
+        let outcome = Site::get().unwrap().check(directory.path(), &integration, None).unwrap();
+        assert_eq!(outcome.exit, 0, "{}", outcome.stdout);
+    }
+    // GraphQL has a description of its own, of which a query is a part.
+    let asked = hub.log().entries().into_iter().filter(|request| request.path() != "/graphql");
+    let asked: BTreeMap<String, _> = asked.map(|request| (request.to_string(), request)).collect();
+    let objections: Vec<String> = asked.values().filter_map(|request| described.objection(request)).collect();
+    assert!(objections.is_empty(), "{objections:#?}");
+    assert!(asked.len() >= 10, "{:?}", asked.keys());
 }
 
 /// An allow list refuses this machine; an endpoint tells which address the outside sees.

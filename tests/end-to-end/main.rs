@@ -20,6 +20,7 @@ mod containment;
 mod documents;
 mod doors;
 mod forges;
+mod history;
 mod install;
 mod isolation;
 mod policy;

@@ -49,6 +49,7 @@ pub const COMPONENTS: &[Component] = &[
     apt("ip", &["iproute2"], &["ip", "-V"]),
     apt("curl", &["curl"], &["curl", "--version"]),
     apt("openssl", &["openssl"], &["openssl", "version"]),
+    apt("sqlite3", &["sqlite3"], &["sqlite3", "--version"]),
     apt("faketime", &["faketime"], &["faketime", "--version"]),
     apt("cc", &["gcc", "libc6-dev"], &["cc", "--version"]),
     // The interpreter that scripts name: they run without a `PATH`.
@@ -66,6 +67,12 @@ pub const COMPONENTS: &[Component] = &[
         name: "oidc-provider",
         source: Source::Npm("oidc-provider@9.13.3"),
         probe: &["test", "-f", "{target}/npm/node_modules/oidc-provider/package.json"],
+    },
+    // GitHub's own description of its API.
+    Component {
+        name: "github-openapi",
+        source: Source::Npm("@octokit/openapi@23.0.2"),
+        probe: &["test", "-f", "{target}/npm/node_modules/@octokit/openapi/generated/api.github.com.json"],
     },
     Component {
         name: "namespaces",

@@ -1,9 +1,9 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{LazyLock, OnceLock};
 
 use aho_corasick::AhoCorasick;
-use lineman_model::Finding;
+use lineman_model::{Cause, Doc, Finding};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -29,6 +29,20 @@ pub struct Catalog {
     unread: Vec<Problem>,
 }
 
+/// How long a change takes to have effect at a provider.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Propagation {
+    /// In one sentence: `It takes up to 10 minutes until a new role counts.`
+    pub says: String,
+    /// Where the provider says so.
+    pub docs: Doc,
+}
+
+fn is_cause(word: &str) -> bool {
+    !matches!(Cause::from(word), Cause::Other(_))
+}
+
 /// The catalog as it is written.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +53,8 @@ struct File {
     provisioned_as: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     capture: Vec<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    propagation: BTreeMap<String, Propagation>,
     #[serde(default, rename = "rule")]
     rules: Vec<Rule>,
 }
@@ -50,6 +66,8 @@ struct Carried {
     code_headers: Vec<String>,
     provisioned_as: Vec<String>,
     capture: Vec<String>,
+    /// What a later format has made of it is left out.
+    propagation: BTreeMap<String, Value>,
     #[serde(rename = "rule")]
     rules: Vec<Value>,
 }
@@ -133,10 +151,15 @@ impl Catalog {
     /// # Errors
     /// When it is not in the format.
     pub fn from_value(plugin: &str, value: &Value) -> Result<Catalog, CatalogError> {
-        let Carried { code_headers, provisioned_as, capture, rules } = match value {
+        let Carried { code_headers, provisioned_as, capture, propagation, rules } = match value {
             Value::Null => Carried::default(),
             value => Carried::deserialize(value).map_err(|error| syntax(plugin, &error))?,
         };
+        let known = |(cause, value): (String, Value)| {
+            let cause = Some(cause).filter(|cause| is_cause(cause))?;
+            Some((cause, Propagation::deserialize(value).ok()?))
+        };
+        let propagation: BTreeMap<String, Propagation> = propagation.into_iter().filter_map(known).collect();
         let (mut read, mut unread) = (Vec::new(), Vec::new());
         for rule in rules.into_iter().take(MOST_RULES + 1) {
             match Rule::deserialize(&rule) {
@@ -153,6 +176,7 @@ impl Catalog {
                 code_headers: code_headers.clone(),
                 provisioned_as: provisioned_as.clone(),
                 capture: capture.clone(),
+                propagation: propagation.clone(),
                 rules: read.clone(),
             };
             match Catalog::new(plugin, file, unread.clone()) {
@@ -196,6 +220,10 @@ impl Catalog {
             };
             problems.push(Problem { code: full_code(plugin, &rule.code), what });
         }
+        for cause in file.propagation.keys().filter(|cause| !is_cause(cause)) {
+            let what = format!("`propagation` names `{cause}`, which is no cause");
+            problems.push(Problem { code: plugin.to_owned(), what });
+        }
         if file.rules.len() > MOST_RULES {
             problems.push(Problem { code: plugin.to_owned(), what: format!("more than {MOST_RULES} rules") });
         }
@@ -214,6 +242,11 @@ impl Catalog {
     /// Every rule, in the author's order.
     pub fn rules(&self) -> &[Rule] {
         &self.file.rules
+    }
+
+    /// How long a change that mends a cause takes to have effect, where the provider says so.
+    pub fn propagation(&self, cause: &Cause) -> Option<&Propagation> {
+        self.file.propagation.get(cause.as_str())
     }
 
     /// The rule of a code, with or without the plugin's prefix.

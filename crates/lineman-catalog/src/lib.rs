@@ -21,6 +21,10 @@
 //! provisioned_as = ["acme"]                   # names in provisioning tools: acme_key, corp/acme
 //! capture = ['call (?<call>[0-9]+)']          # as in a rule, for all rules
 //!
+//! [propagation."permission.insufficient"]     # how long a change takes that mends this cause
+//! says = "A new role counts after up to 10 minutes."
+//! docs = { title = "Roles", url = "https://docs.example.com/roles" }
+//!
 //! [[rule]]
 //! code = "unknown-key"                        # becomes "<plugin>/unknown-key"
 //! cause = "credential.invalid"
@@ -90,7 +94,7 @@ mod seen;
 mod sieve;
 mod template;
 
-pub use catalog::{Catalog, CatalogError, Problem};
+pub use catalog::{Catalog, CatalogError, Problem, Propagation};
 pub use explain::{EXPLANATION_SCHEMA, Explained, Explanation, Matched, explain, explain_or_guess};
 pub use matching::{Match, Response};
 pub use origin::Origin;

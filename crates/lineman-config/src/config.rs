@@ -47,6 +47,8 @@ pub struct Config {
     pub plugins: Plugins,
     /// What no integration may do, whatever its own tables say.
     pub policy: Policy,
+    /// What is kept of earlier runs.
+    pub history: History,
     /// The integrations of all files, by name.
     pub integrations: Vec<Configured>,
     /// Findings that do not count for now.
@@ -103,6 +105,27 @@ pub struct Policy {
     pub deny_writes: bool,
     /// Where secrets may be sent to.
     pub endpoints: EndpointPolicy,
+}
+
+/// `[history]`: what is kept of earlier runs on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct History {
+    /// Whether anything is.
+    pub enabled: bool,
+    /// Where, as an absolute path; the user's state directory when it is not said.
+    pub directory: Option<PathBuf>,
+    /// Where the key of the fingerprints is, when several machines share it.
+    pub fingerprint_key: Option<SecretRef>,
+    /// How old a run may get, days.
+    pub keep_days: u32,
+    /// How large the file may get, megabytes.
+    pub max_mb: u32,
+}
+
+impl Default for History {
+    fn default() -> History {
+        History { enabled: true, directory: None, fingerprint_key: None, keep_days: 90, max_mb: 64 }
+    }
 }
 
 /// One integration, and what the file says of it beyond what its plugin is told.

@@ -25,6 +25,7 @@ mod edit;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod history;
 mod include;
 mod integration;
 mod load;
@@ -41,7 +42,7 @@ mod source;
 mod walk;
 
 pub use config::{
-    Config, Configured, Environment, Grants, Installed, Place, Plugins, Policy, ProcessEnvironment, SecretRef,
+    Config, Configured, Environment, Grants, History, Installed, Place, Plugins, Policy, ProcessEnvironment, SecretRef,
     SecretSource, Suppression, Vantage,
 };
 pub use connection::from_environment;
@@ -50,5 +51,5 @@ pub use edit::{EditError, disable, enable};
 pub use error::{ConfigError, Mistake};
 pub use load::{enabled, load, plugins};
 pub use problem::Problem;
-pub use resolve::{Resolved, resolve};
+pub use resolve::{Resolved, resolve, resolve_reference};
 pub use schema::schema;

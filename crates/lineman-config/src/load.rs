@@ -14,13 +14,13 @@ use crate::problem::Problem;
 use crate::reference::{absolute, read_variable};
 use crate::settings::Shapes;
 use crate::source::{Document, Source};
-use crate::{connection, include, integration, policy};
+use crate::{connection, history, include, integration, policy};
 
 /// The keys of the main file.
-pub(crate) const KEYS: [&str; 8] =
-    ["version", "include", "plugins", "policy", "vantage", "defaults", "integration", "suppress"];
+pub(crate) const KEYS: [&str; 9] =
+    ["version", "include", "plugins", "policy", "history", "vantage", "defaults", "integration", "suppress"];
 /// The keys that an included file may not have: what the whole run is granted is said once.
-const MAIN_FILE_ONLY: [&str; 4] = ["plugins", "policy", "vantage", "defaults"];
+const MAIN_FILE_ONLY: [&str; 5] = ["plugins", "policy", "history", "vantage", "defaults"];
 pub(crate) const VANTAGE_KEYS: [&str; 3] = ["name", "egress_ips", "echo_url"];
 pub(crate) const DEFAULTS_KEYS: [&str; 1] = ["settings"];
 pub(crate) const SUPPRESS_KEYS: [&str; 4] = ["integration", "code", "until", "reason"];
@@ -151,6 +151,8 @@ impl Reader<'_> {
         let (plugins, shapes) = plugins.map(|plugins| self.plugins(&plugins)).unwrap_or_default();
         let vantage = main.and_then(|main| main.get("vantage")).map(|node| read_vantage(&node)).unwrap_or_default();
         let policy = main.and_then(|main| main.get("policy")).map(|node| policy::read(&node)).unwrap_or_default();
+        let history = main.and_then(|main| main.get("history"));
+        let history = history.map(|node| history::read(&node, self.env)).unwrap_or_default();
         let defaults = main.and_then(|main| main.get("defaults"));
         let providers = self.providers(&plugins.enable, shapes, defaults);
         let mut integrations: BTreeMap<&str, (At, Option<Configured>)> = BTreeMap::new();
@@ -174,6 +176,7 @@ impl Reader<'_> {
             vantage,
             plugins,
             policy,
+            history,
             integrations: integrations.into_values().filter_map(|(_, configured)| configured).collect(),
             suppress,
             files: sources.iter().map(|source| source.path.clone()).collect(),

@@ -12,7 +12,7 @@ use crate::source::Source;
 pub(crate) const REFERENCE_KEYS: [&str; 4] = ["env", "file", "command", "json_pointer"];
 
 /// Words in a key that say that its value should not be shown.
-const TELLING: [&str; 11] = [
+const TELLING: [&str; 12] = [
     "secret",
     "password",
     "passwd",
@@ -24,6 +24,7 @@ const TELLING: [&str; 11] = [
     "apikey",
     "access_key",
     "signing_key",
+    "fingerprint_key",
 ];
 
 /// The text of a source as it may be shown: as long as the original, so that every span still

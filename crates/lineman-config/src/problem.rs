@@ -224,6 +224,10 @@ pub enum Problem {
     #[diagnostic(code("config/bad-size"), help("for example \"512MiB\" or \"1GiB\""))]
     BadSize { what: String },
 
+    #[error("`{what}` must be {expected}")]
+    #[diagnostic(code("config/bad-amount"))]
+    BadAmount { what: String, expected: &'static str },
+
     #[error("`{what}` must lie between {least} and {most}")]
     #[diagnostic(code("config/out-of-range"), help("a limit of a plugin can only be lowered"))]
     OutOfRange { what: String, least: String, most: String },

@@ -67,6 +67,23 @@ pub async fn resolve(
     all
 }
 
+/// Follows one secret reference that belongs to no integration, under the same rules.
+///
+/// # Errors
+/// Why the secret is not at hand, as the end of a sentence that repeats nothing of it.
+pub async fn resolve_reference(
+    reference: &SecretRef,
+    env: &dyn Environment,
+    limit: Duration,
+) -> Result<Secret, String> {
+    let command = match &reference.source {
+        SecretSource::Command(argv) => Some(argv.clone()),
+        _ => None,
+    };
+    let printed = command::run_all(command.into_iter().collect(), Instant::now() + limit.min(LONGEST)).await;
+    follow(reference, env, &printed).await.map_err(|why| why.seen)
+}
+
 async fn resolve_one(
     configured: &Configured,
     env: &dyn Environment,

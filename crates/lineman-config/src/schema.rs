@@ -1,8 +1,8 @@
 use lineman_model::Description;
 use serde_json::{Map, Value, json};
 
-use crate::policy;
 use crate::settings::closed;
+use crate::{history, policy};
 
 /// Durations as people write them: 10s, 1m30s, 500ms.
 const DURATION: &str = "^[0-9]+(h|m|s|ms)([0-9]+(m|s|ms))*$";
@@ -58,6 +58,28 @@ pub fn schema(plugins: &[&Description]) -> Value {
                     },
                     "allow_endpoints": endpoints("Where secrets may be sent to; where it is set, nowhere else."),
                     "deny_endpoints": endpoints("Where secrets may never be sent to, even if it is allowed."),
+                }),
+                &[],
+            ),
+            "history": object(
+                json!({
+                    "enabled": { "type": "boolean", "description": "Whether anything is kept of a run on this machine." },
+                    "directory": text("Where; the user's state directory unless it is said."),
+                    "fingerprint_key": {
+                        "$ref": "#/$defs/reference",
+                        "description": "The key of the fingerprints of credentials, when several machines share it.",
+                    },
+                    "keep": {
+                        "type": "string",
+                        "pattern": "^[0-9]+d$",
+                        "description": "How old a run may get: 90d.",
+                    },
+                    "max_mb": {
+                        "type": "integer",
+                        "minimum": 1,
+                        "maximum": history::MOST_MB,
+                        "description": "How large the history may get, megabytes.",
+                    },
                 }),
                 &[],
             ),
@@ -356,6 +378,7 @@ mod tests {
         check("/properties/plugins/properties", &policy::PLUGINS_KEYS);
         check("/properties/plugins/additionalProperties/properties", &policy::GRANT_KEYS);
         check("/properties/policy/properties", &policy::KEYS);
+        check("/properties/history/properties", &history::KEYS);
         check("/properties/defaults/additionalProperties/properties", &load::DEFAULTS_KEYS);
         check("/properties/suppress/items/properties", &load::SUPPRESS_KEYS);
         check("/$defs/integration/properties", &integration::KEYS);

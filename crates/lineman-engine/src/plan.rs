@@ -1,4 +1,4 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lineman_model::{Blocking, Cause, CheckInfo, Description, Finding, Integration, Level, PluginRef, Skip};
@@ -31,6 +31,8 @@ pub(crate) struct Line {
     pub(crate) hosts: Vec<String>,
     /// How many calls its plugin takes at once.
     pub(crate) max_parallel: usize,
+    /// The fingerprints of its secrets, by name.
+    pub(crate) fingerprints: BTreeMap<String, String>,
 }
 
 /// One check of a line.
@@ -133,7 +135,10 @@ impl Plan {
 
 fn line(subject: Result<Subject, Box<Unavailable>>, selection: &Selection) -> Option<Line> {
     match subject {
-        Ok(subject) => selection.wants_any(&subject.description.checks).then(|| available(subject, selection)),
+        Ok(subject) => {
+            let selection = selection.of(&subject.integration.name);
+            selection.wants_any(&subject.description.checks).then(|| available(subject, &selection))
+        }
         Err(gone) => selection.may_want(&gone.integration.provider).then(|| unavailable(*gone)),
     }
 }
@@ -165,6 +170,7 @@ fn available(subject: Subject, selection: &Selection) -> Line {
         steps,
         hosts: hosts::of(&subject.description, &subject.integration),
         max_parallel: usize::try_from(subject.description.max_parallel).unwrap_or(usize::MAX),
+        fingerprints: subject.fingerprints.clone(),
     }
 }
 
@@ -175,6 +181,7 @@ fn unavailable(gone: Unavailable) -> Line {
         steps: vec![Step::known(PLUGIN, "The plugin can be used", vec![gone.finding], false)],
         hosts: Vec::new(),
         max_parallel: 1,
+        fingerprints: BTreeMap::new(),
     }
 }
 

@@ -1,3 +1,6 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use lineman_model::{CheckInfo, Level, Skip, SkipReason};
 
 use crate::Writes;
@@ -16,6 +19,9 @@ pub struct Selection {
     pub skip: Vec<String>,
     /// Nothing above this level, but for what a check up to it needs.
     pub level: Option<Level>,
+    /// What single integrations are asked for in place of `only`, by their names: ids of checks that
+    /// they are known to have.
+    pub only_of: BTreeMap<String, Vec<String>>,
 }
 
 /// A selection that makes no sense. Nothing ran.
@@ -45,6 +51,14 @@ fn or_nearest(nearest: &[String]) -> String {
 }
 
 impl Selection {
+    /// The selection as it is for one integration.
+    pub(crate) fn of(&self, integration: &str) -> Cow<'_, Selection> {
+        match self.only_of.get(integration) {
+            Some(only) => Cow::Owned(Selection { only: only.clone(), only_of: BTreeMap::new(), ..self.clone() }),
+            None => Cow::Borrowed(self),
+        }
+    }
+
     /// Refuses words that name no check. `known` are the ids of all checks; what a plugin without
     /// a description would have declared cannot be known, so `unread` providers are believed.
     pub(crate) fn validate(&self, known: &[&str], unread: &[&str]) -> Result<(), PlanError> {

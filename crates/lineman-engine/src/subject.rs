@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lineman_model::{Description, Finding, Integration, Level, PluginRef, SecretMap, Severity};
@@ -17,6 +18,8 @@ pub struct Subject {
     pub policy: Vec<Finding>,
     /// Which checks that write may run.
     pub writes: Writes,
+    /// The fingerprints of its secrets that the report is to show, by name.
+    pub fingerprints: BTreeMap<String, String>,
 }
 
 /// Which of the checks that write at the provider may run.

@@ -1,7 +1,10 @@
 //! What the checks of one integration say together.
 
+use std::collections::BTreeMap;
+
 use lineman_model::{
-    CheckReport, Expiry, IntegrationReport, Level, NotProved, RequirementStatus, SkipReason, Status, Verdict,
+    CheckReport, Credential, Expiry, IntegrationReport, Level, NotProved, RequirementStatus, SkipReason, Status,
+    Verdict,
 };
 
 use crate::line::{Bearing, Done};
@@ -23,6 +26,7 @@ pub(crate) fn report(line: &Line, done: Vec<Done>) -> IntegrationReport {
         not_proved: not_proved(&done, proved),
         requirements: requirements(line, &done),
         expires: expires(&done),
+        credentials: credentials(line, &done),
         checks: done.into_iter().map(|done| done.report).collect(),
     }
 }
@@ -148,4 +152,22 @@ fn expires(done: &[Done]) -> Vec<Expiry> {
     all.sort_by(|a, b| (a.at, &a.what).cmp(&(b.at, &b.what)));
     all.dedup();
     all
+}
+
+/// What the plugin's checks and the host know of the credentials, by name.
+fn credentials(line: &Line, done: &[Done]) -> Vec<Credential> {
+    let mut all: BTreeMap<&str, Credential> = BTreeMap::new();
+    let marked = line.fingerprints.keys().map(String::as_str);
+    let told = || done.iter().flat_map(|it| &it.outcome.credentials);
+    for secret in marked.chain(told().map(|it| it.secret.as_str())) {
+        let about = Credential {
+            secret: secret.to_owned(),
+            fingerprint: line.fingerprints.get(secret).cloned(),
+            id: told().filter(|it| it.secret == secret).find_map(|it| it.id.clone()),
+            created_at: told().filter(|it| it.secret == secret).find_map(|it| it.created_at),
+            newer_active: told().filter(|it| it.secret == secret).find_map(|it| it.newer_active),
+        };
+        all.insert(secret, about);
+    }
+    all.into_values().collect()
 }

@@ -21,6 +21,7 @@ mod event;
 mod finding;
 mod integration;
 mod level;
+pub mod milliseconds;
 mod policy;
 pub mod protocol;
 mod redact;
@@ -40,8 +41,8 @@ pub use level::Level;
 pub use policy::{EndpointPattern, EndpointPolicy, NoPattern, Refused, WORKER_MEMORY, is_guarded, is_host_name};
 pub use redact::{Redactor, UNREDACTED};
 pub use report::{
-    Attempt, CauseGroup, CheckReport, Expiry, IntegrationReport, NotProved, Phase, PluginRef, REPORT_SCHEMA, Report,
-    RequirementStatus, Run, Skip, Summary, Tally, Vantage,
+    Attempt, CauseGroup, CheckReport, Credential, Expiry, IntegrationReport, NotProved, Phase, PluginRef,
+    REPORT_SCHEMA, Report, RequirementStatus, Run, Skip, Summary, Tally, Vantage,
 };
 pub use secret::{Secret, SecretMap};
 pub use status::{SkipReason, Status, Verdict};

@@ -13,7 +13,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Expiry, Finding, Integration, NotProved, Phase, ProtocolRange, RequirementStatus, SecretMap, SkipReason};
+use crate::{
+    Credential, Expiry, Finding, Integration, NotProved, Phase, ProtocolRange, RequirementStatus, SecretMap, SkipReason,
+};
 
 /// The protocol versions that this code speaks.
 pub const PROTOCOL: ProtocolRange = ProtocolRange { min: 1, max: 1 };
@@ -139,18 +141,23 @@ pub struct CheckOutcome {
     pub expires: Vec<Expiry>,
     /// What a pass does not say.
     pub not_proved: Vec<NotProved>,
+    /// What the provider tells of the credentials.
+    pub credentials: Vec<Credential>,
 }
 
 impl CheckOutcome {
     /// Hands every text to `edit`: redaction and cleaning go through here.
     pub fn for_each_text(&mut self, edit: &mut dyn FnMut(&mut String)) {
-        let CheckOutcome { skip, phases, requirements, expires, not_proved } = self;
+        let CheckOutcome { skip, phases, requirements, expires, not_proved, credentials } = self;
         skip.iter_mut().for_each(|skip| edit(&mut skip.why));
         phases.iter_mut().for_each(|phase| edit(&mut phase.name));
         requirements.iter_mut().for_each(|requirement| edit(&mut requirement.id));
         expires.iter_mut().for_each(|expiry| edit(&mut expiry.what));
         for NotProved { what, why, needs, .. } in not_proved {
             [what, why].into_iter().chain(needs).for_each(&mut *edit);
+        }
+        for Credential { secret, fingerprint, id, .. } in credentials {
+            [secret].into_iter().chain(fingerprint).chain(id).for_each(&mut *edit);
         }
     }
 }

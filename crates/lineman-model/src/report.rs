@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Cause, Finding, Level, SkipReason, Status, Verdict};
+use crate::{Cause, Finding, Level, SkipReason, Status, Verdict, milliseconds};
 
 /// The name and version of the report's format.
 pub const REPORT_SCHEMA: &str = "lineman.report/1";
@@ -167,6 +167,9 @@ pub struct IntegrationReport {
     /// Dates that were read.
     #[serde(default)]
     pub expires: Vec<Expiry>,
+    /// What is known of its credentials beside whether they work.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub credentials: Vec<Credential>,
     /// Its checks, in the plugin's order.
     pub checks: Vec<CheckReport>,
 }
@@ -223,6 +226,27 @@ pub struct Expiry {
     #[serde(with = "milliseconds")]
     #[schemars(with = "String")]
     pub at: Timestamp,
+}
+
+/// What is known of one credential beside whether it works; no part of it is secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Credential {
+    /// Name of the secret in the configuration.
+    pub secret: String,
+    /// By which runs recognise it: an HMAC under the key that `[history] fingerprint_key` refers to.
+    /// The host gives it, where there is such a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// What the provider calls it, as far as that may be shown: `AKIA…4XYZ`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// When the provider made it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "milliseconds::if_any")]
+    #[schemars(with = "Option<String>")]
+    pub created_at: Option<Timestamp>,
+    /// Whether the provider has a newer one of the same owner that is active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newer_active: Option<bool>,
 }
 
 /// What one check came to.
@@ -287,18 +311,4 @@ pub struct Skip {
     /// One sentence, where the reason alone does not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-}
-
-/// RFC 3339 in UTC with exactly three decimals.
-mod milliseconds {
-    use jiff::Timestamp;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{at:.3}"))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-        Timestamp::deserialize(deserializer)
-    }
 }

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use lineman_catalog::{Catalog, Response};
 use lineman_model::protocol::{CheckOutcome, Progress};
 use lineman_model::{
-    Cause, CheckInfo, Confidence, Connection, Evidence, Expiry, Finding, Integration, NotProved, Phase, Redactor,
-    RequirementStatus, Severity, Status,
+    Cause, CheckInfo, Confidence, Connection, Credential, Evidence, Expiry, Finding, Integration, NotProved, Phase,
+    Redactor, RequirementStatus, Severity, Status,
 };
 use lineman_net::{Limits, PathFailure, Target, Walk};
 use tokio::sync::watch;
@@ -37,6 +37,13 @@ pub(crate) fn recognise(catalog: &Catalog, seen: &Response<'_>) -> Option<Findin
         let told = finding.cause == *other.cause || finding.also_possible.iter().any(|also| also.cause == *other.cause);
         if told { finding } else { finding.or_else(other.cause.clone(), Confidence::Possible) }
     }))
+}
+
+/// An id that people recognise by its beginning and its end, with what is between left out:
+/// `AKIA…4XYZ`. One that is too short for that is not shown at all.
+pub fn abridged(id: &str) -> Option<String> {
+    let (start, end) = (id.get(..4)?, id.get(id.len().checked_sub(4)?..)?);
+    (id.len() >= 16).then(|| format!("{start}…{end}"))
 }
 
 /// Where a call's events go.
@@ -106,15 +113,7 @@ impl Call {
     /// What was recorded, made fit to show.
     pub(crate) fn take_outcome(&self, redactor: &Redactor) -> CheckOutcome {
         let mut outcome = std::mem::take(&mut self.log().outcome);
-        let mut edit = |text: &mut String| *text = redactor.shown(text, LONGEST_TEXT);
-        outcome.phases.iter_mut().for_each(|phase| edit(&mut phase.name));
-        outcome.requirements.iter_mut().for_each(|requirement| edit(&mut requirement.id));
-        outcome.expires.iter_mut().for_each(|expiry| edit(&mut expiry.what));
-        for entry in &mut outcome.not_proved {
-            edit(&mut entry.what);
-            edit(&mut entry.why);
-            entry.needs.iter_mut().for_each(&mut edit);
-        }
+        outcome.for_each_text(&mut |text| *text = redactor.shown(text, LONGEST_TEXT));
         outcome
     }
 
@@ -392,6 +391,15 @@ impl<P: Provider> Cx<P> {
     /// Records a date after which something stops working. `what` names it: `access token`.
     pub fn expires(&self, what: impl Into<String>, at: Timestamp) {
         self.call.record(Expiry { what: what.into(), at }, |outcome| &mut outcome.expires);
+    }
+
+    /// Records what the provider tells of a credential beside accepting it: what it calls it, when it
+    /// was made, whether a newer one waits. `secret` is its name in the configuration; an id that is
+    /// itself configured as a secret is shown with its beginning and end alone ([`abridged`]).
+    ///
+    /// [`abridged`]: crate::abridged
+    pub fn credential(&self, credential: Credential) {
+        self.call.record(credential, |outcome| &mut outcome.credentials);
     }
 
     /// Records what a pass does not say: what, why not, and what would let it be proved.

@@ -113,11 +113,11 @@ pub mod testing;
 mod transport;
 
 pub use answer::Answer;
-pub use cx::{Cx, HttpCx};
+pub use cx::{Cx, HttpCx, abridged};
 pub use flaw::Flaw;
 pub use http::RequestBuilder;
 pub use jiff::Timestamp;
-pub use lineman_model::{CaBundle, Certificate, Connection, Integration, Proxy, Secret, SecretMap};
+pub use lineman_model::{CaBundle, Certificate, Connection, Credential, Integration, Proxy, Secret, SecretMap};
 pub use lineman_net::{Limits, Protocol, Target, Walk};
 pub use once::Once;
 pub use outcome::{Outcome, Stop};

@@ -1,6 +1,7 @@
 //! The command line: what can be said, and which exit code an answer becomes.
 
 mod guard;
+mod history;
 mod plugin;
 
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ use lineman_model::Level;
 use lineman_report::Format;
 
 pub(crate) use guard::GuardArgs;
+pub(crate) use history::{ExpiringArgs, HistoryArgs, RetestArgs};
 pub(crate) use plugin::{InfoFormat, PluginCommand, VerifyArgs, VerifyFormat};
 
 use crate::commands;
@@ -79,6 +81,22 @@ Examples:
   lineman check prod-cloud --level identity
   lineman check --label env=prod --output json=report.json")]
     Check(CheckArgs),
+
+    /// Run again what did not pass last time, and show the difference
+    #[command(after_help = "\
+Examples:
+  lineman retest
+  lineman retest prod-cloud --until-pass --every 30s --for 15m
+  lineman retest --from report.json")]
+    Retest(RetestArgs),
+
+    /// Show when integrations last passed, when they broke, and what changed between
+    #[command(after_help = "Examples:\n  lineman history\n  lineman history prod-cloud")]
+    History(HistoryArgs),
+
+    /// List what ends soon: tokens, keys, certificates; exit code 1 when something does
+    #[command(after_help = "Example:\n  lineman expiring --within 60d")]
+    Expiring(ExpiringArgs),
 
     /// Show what a check would do, offline: checks, hosts, provider calls, permissions
     #[command(after_help = "Example:\n  lineman plan prod-cloud")]
@@ -191,6 +209,13 @@ pub(crate) struct CheckArgs {
     #[arg(long)]
     pub(crate) exit_zero: bool,
 
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+}
+
+/// How long a run may take, and whether it is kept.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct RunArgs {
     /// Limit of one check, e.g. `10s`
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
     pub(crate) timeout: Duration,
@@ -202,6 +227,10 @@ pub(crate) struct CheckArgs {
     /// Checks at once
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=4096))]
     pub(crate) jobs: u16,
+
+    /// Keep nothing of this run for `retest`, `history` and `expiring`
+    #[arg(long)]
+    pub(crate) no_history: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -275,6 +304,12 @@ pub(crate) enum SchemaOf {
     Event,
     /// `lineman plan --format json`
     Plan,
+    /// `lineman retest --format json`
+    Retest,
+    /// `lineman history --format json`
+    History,
+    /// `lineman expiring --format json`
+    Expiring,
     /// `lineman explain --format json`
     Explanation,
     /// `lineman plugin verify --format json`
@@ -299,6 +334,9 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let Cli { command, common } = cli;
     let done = match command {
         Command::Check(args) => commands::check::run(&common, &args),
+        Command::Retest(args) => commands::retest::run(&common, &args),
+        Command::History(args) => commands::history::run(&common, &args),
+        Command::Expiring(args) => commands::expiring::run(&common, &args),
         Command::Plan(args) => commands::plan::run(&common, &args),
         Command::Explain(args) => commands::explain::run(&common, &args),
         Command::Guard(args) => commands::guard::run(&common, &args),

@@ -5,6 +5,8 @@ mod commands;
 mod executor;
 mod failure;
 mod grants;
+mod keeper;
+mod running;
 mod setup;
 mod terminal;
 mod trust;

@@ -220,6 +220,7 @@ impl Setup {
         configured: &Configured,
         inputs: Result<SecretMap, Vec<Finding>>,
         policy: Vec<Finding>,
+        fingerprints: BTreeMap<String, String>,
     ) -> Result<Subject, Box<Unavailable>> {
         let integration = configured.integration.clone();
         let id = integration.provider.clone();
@@ -234,6 +235,7 @@ impl Setup {
                 description: Arc::clone(description),
                 inputs,
                 policy,
+                fingerprints,
                 writes: match self.config.policy.deny_writes {
                     true => Writes::Denied,
                     false => Writes::Named(configured.allow_writes.clone()),

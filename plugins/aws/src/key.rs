@@ -1,7 +1,7 @@
 //! `aws/key`: how old the access key is, whether it is active, and whether a newer one waits.
 
-use lineman_sdk::Timestamp;
 use lineman_sdk::prelude::*;
+use lineman_sdk::{Credential, Timestamp, abridged};
 
 use crate::Aws;
 use crate::credentials::{Credentials, base};
@@ -33,6 +33,7 @@ pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
         }
         Err(stop) => return Err(stop),
     };
+    tell(&cx, &keys, credentials.id());
     let findings = judge(&cx, &keys, credentials.id(), Timestamp::now());
     if findings.is_empty() {
         return Ok(());
@@ -67,6 +68,23 @@ async fn list(cx: &Cx<Aws>, user: &str, credentials: &Credentials) -> Result<Vec
     Ok(answer.result.keys.members)
 }
 
+/// What AWS knows of the key, whether or not anything is wrong with it.
+fn tell(cx: &Cx<Aws>, keys: &[AccessKey], id: &str) {
+    let Some(own) = keys.iter().find(|key| key.access_key_id == id) else { return };
+    cx.credential(Credential {
+        secret: "access_key_id".to_owned(),
+        id: abridged(id),
+        created_at: Some(own.create_date),
+        newer_active: Some(newer(keys, own).is_some()),
+        ..Credential::default()
+    });
+}
+
+/// The active key that was made after this one.
+fn newer<'a>(keys: &'a [AccessKey], own: &AccessKey) -> Option<&'a AccessKey> {
+    keys.iter().find(|key| key.status == "Active" && key.create_date > own.create_date)
+}
+
 fn judge(cx: &Cx<Aws>, keys: &[AccessKey], id: &str, now: Timestamp) -> Vec<Finding> {
     let Some(own) = keys.iter().find(|key| key.access_key_id == id) else { return Vec::new() };
     let (title, url) = ROTATE;
@@ -79,8 +97,7 @@ fn judge(cx: &Cx<Aws>, keys: &[AccessKey], id: &str, now: Timestamp) -> Vec<Find
                 .doc(title, url),
         );
     }
-    let newer = keys.iter().find(|key| key.status == "Active" && key.create_date > own.create_date);
-    if let Some(newer) = newer {
+    if let Some(newer) = newer(keys, own) {
         let message = format!("The user has a newer active key, made {} days ago.", age(newer));
         findings.push(
             cx.finding("key-superseded", Cause::CredentialExpiring, message)

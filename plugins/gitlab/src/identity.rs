@@ -2,8 +2,8 @@
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use lineman_sdk::Timestamp;
 use lineman_sdk::prelude::*;
+use lineman_sdk::{Credential, Timestamp};
 
 use crate::token::Kind;
 use crate::{GitLab, api};
@@ -27,6 +27,10 @@ pub(crate) struct Identity {
 /// `GET /personal_access_tokens/self`.
 #[derive(Deserialize)]
 struct Own {
+    #[serde(default)]
+    id: Option<u64>,
+    #[serde(default)]
+    created_at: Option<Timestamp>,
     scopes: Vec<String>,
     #[serde(default)]
     revoked: bool,
@@ -83,6 +87,8 @@ async fn own(cx: &Cx<GitLab>) -> Result<Option<Vec<String>>, Stop> {
         return Ok(None);
     }
     let own: Own = api::read(&answer)?;
+    let id = own.id.map(|id| format!("token {id}"));
+    cx.credential(Credential { secret: "token".to_owned(), id, created_at: own.created_at, ..Credential::default() });
     let (title, url) = TOKENS_DOC;
     let ended = own.expires_at.filter(|day| *day <= Timestamp::now().to_zoned(TimeZone::UTC).date());
     let dead = match (own.revoked, ended, own.active) {

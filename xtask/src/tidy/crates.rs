@@ -20,6 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lineman-engine", &["lineman-model"]),
     ("lineman-config", &["lineman-model"]),
     ("lineman-report", &["lineman-catalog", "lineman-model"]),
+    ("lineman-history", &["lineman-model"]),
     (
         "lineman",
         &[
@@ -28,6 +29,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "lineman-conformance",
             "lineman-engine",
             "lineman-guard",
+            "lineman-history",
             "lineman-host",
             "lineman-model",
             "lineman-net",

@@ -25,7 +25,7 @@ fn planned(selection: &Selection) -> Result<Plan, PlanError> {
 #[test]
 fn a_selection_runs_what_it_names_and_what_that_needs() {
     let check = |only: &[&str], skip: &[&str], level, expected: &str| {
-        let selection = Selection { only: words(only), skip: words(skip), level };
+        let selection = Selection { only: words(only), skip: words(skip), level, ..Selection::default() };
         let view = planned(&selection).unwrap().view();
         let runs = view.integrations.iter().map(|integration| {
             let checks = integration.checks.iter().filter(|check| check.skip.is_none());

@@ -44,6 +44,7 @@ pub(crate) fn subject(name: &str, script: &Script) -> Subject {
         inputs: Ok(SecretMap::default()),
         policy: Vec::new(),
         writes: Writes::Named(Vec::new()),
+        fingerprints: BTreeMap::new(),
     }
 }
 

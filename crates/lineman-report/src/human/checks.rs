@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use lineman_model::{CheckReport, Finding, IntegrationReport, Report, Skip, Status};
+use lineman_model::{CheckReport, Credential, Finding, IntegrationReport, Report, Skip, Status};
 
 use super::integrations::proved;
 use super::{WORST_FIRST, causes};
 use crate::finding;
 use crate::page::{Page, Span};
-use crate::words::{duration, name};
+use crate::words::{day, duration, name};
 
 pub(super) fn show(page: &mut Page<'_>, report: &Report) {
     let told = causes::spokesmen(report);
@@ -32,11 +32,24 @@ fn one_integration(page: &mut Page<'_>, integration: &IntegrationReport, told: &
     for one in &integration.requirements {
         page.item(2, Span::status_label(one.status), &[Span::plain("requirement"), Span::plain(one.id.as_str())]);
     }
+    for one in &integration.credentials {
+        credential(page, one);
+    }
     for (check, one) in integration.checks.iter().flat_map(|check| check.findings.iter().map(move |one| (check, one))) {
         one_finding(page, check, one);
         if !told.contains(one.id.as_str()) {
             finding::evidence(page, 4, one, None);
         }
+    }
+}
+
+/// What the provider tells of a credential; its fingerprint is for machines.
+fn credential(page: &mut Page<'_>, one: &Credential) {
+    let mut parts: Vec<String> = one.id.iter().cloned().collect();
+    parts.extend(one.created_at.map(|at| format!("made on {}", day(at))));
+    parts.extend(one.newer_active.filter(|newer| *newer).map(|_| "a newer active one exists".to_owned()));
+    if !parts.is_empty() {
+        page.text(2, &[Span::plain(one.secret.as_str()), Span::dim(parts.join(" · "))]);
     }
 }
 

@@ -85,6 +85,7 @@ fn integration(name: &str, provider: &str, proved: Option<Level>, checks: Vec<Ch
         not_proved: Vec::new(),
         requirements: Vec::new(),
         expires: Vec::new(),
+        credentials: Vec::new(),
         checks,
     }
 }

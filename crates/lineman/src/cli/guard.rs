@@ -4,9 +4,9 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use lineman_model::{Level, Status};
+use lineman_model::Status;
 
-use super::{TrustArgs, Which, duration, key_value};
+use super::{Checks, RunArgs, TrustArgs, Which, duration, key_value};
 
 #[derive(Clone, Debug, Args)]
 pub(crate) struct GuardArgs {
@@ -22,10 +22,6 @@ pub(crate) struct GuardArgs {
     #[arg(long, value_name = "ID")]
     pub(crate) provider: Vec<String>,
 
-    /// Check nothing above this level: config, reach, identity, access, dependency, operation
-    #[arg(long, value_name = "LEVEL")]
-    pub(crate) level: Option<Level>,
-
     /// The worst verdict with which the command is started
     #[arg(long, value_name = "VERDICT", default_value = "warn")]
     pub(crate) require: Require,
@@ -40,8 +36,14 @@ pub(crate) struct GuardArgs {
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration, requires = "retry")]
     pub(crate) retry_delay: Duration,
 
+    #[command(flatten, next_help_heading = "The checks before")]
+    pub(crate) checks: Checks,
+
     #[command(flatten)]
     pub(crate) trust: TrustArgs,
+
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
 
     /// The command and its arguments, as they are
     #[arg(last = true, required = true, value_name = "CMD")]

@@ -3,17 +3,17 @@
 mod again;
 mod heard;
 
-use std::time::Duration;
-
 use lineman_catalog::Catalog;
 use lineman_config::Configured;
 use lineman_guard::{Ended, RunError, Supervisor};
 use lineman_model::{Report, Status};
 use lineman_report::{Format, Style};
 
-use crate::cli::{CheckArgs, Checks, Common, FailOn, GuardArgs};
+use crate::cli::{Common, GuardArgs};
 use crate::commands::check;
 use crate::failure::{self, Done, Failure};
+use crate::keeper::Keeper;
+use crate::running::{self, Inputs, Told};
 use crate::setup::Setup;
 use crate::terminal;
 use again::{Again, Patience};
@@ -51,7 +51,7 @@ fn ready(common: &Common, args: &GuardArgs) -> Result<Result<Ready, u8>, Failure
     setup.admit(common, &selected)?;
     setup.warnings().iter().for_each(|warning| failure::warn(warning));
     let catalogs = catalogs(&setup)?;
-    let report = checked(&setup, &selected, args)?;
+    let report = checked(common, &setup, &selected, args)?;
     let name = args.command.first().map(|name| name.to_string_lossy()).unwrap_or_default();
     let counted = match report.integrations.as_slice() {
         [one] => one.name.clone(),
@@ -83,26 +83,21 @@ fn ready(common: &Common, args: &GuardArgs) -> Result<Result<Ready, u8>, Failure
     Ok(Ok(Ready { catalogs, checked }))
 }
 
-fn checked(setup: &Setup, selected: &[&Configured], args: &GuardArgs) -> Result<Report, Failure> {
+fn checked(common: &Common, setup: &Setup, selected: &[&Configured], args: &GuardArgs) -> Result<Report, Failure> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| Failure::Internal(error.to_string()))?;
-    let args = CheckArgs {
-        which: args.which(),
-        checks: Checks { only: Vec::new(), skip: Vec::new(), level: args.level },
-        trust: args.trust,
-        format: Format::Human,
-        output: Vec::new(),
-        fail_on: FailOn::Fail,
-        exit_zero: false,
-        timeout: Duration::from_secs(30),
-        run_timeout: Duration::from_secs(300),
-        jobs: 64,
-    };
-    let report = runtime.block_on(check::check(setup, selected, &args));
+    let done = runtime.block_on(async {
+        let keeper = Keeper::for_run(common, &setup.config, &args.run).await;
+        let inputs = Inputs::resolve(selected, &args.run, &keeper).await;
+        let (given, selection) = (inputs.given.clone(), check::selection(&args.checks));
+        let report = running::run(setup, selected, inputs, &selection, &args.run, &keeper, Told::People).await?;
+        keeper.keep(&report, &given);
+        Ok(report)
+    });
     // Whatever still waits on a blocking thread has nothing to say any more.
     runtime.shutdown_background();
     // What the command leaves behind is nobody's business here.
     lineman_host::disown()?;
-    report
+    done
 }
 
 fn catalogs(setup: &Setup) -> Result<Vec<Catalog>, Failure> {

@@ -1,5 +1,7 @@
 //! `lineman plan`.
 
+use std::collections::BTreeMap;
+
 use lineman_engine::{IntegrationPlan, PlanView};
 use lineman_model::SecretMap;
 use lineman_report::{Style, table};
@@ -14,8 +16,9 @@ pub(crate) fn run(common: &Common, args: &PlanArgs) -> Done {
     let setup = Setup::load(common)?;
     let selected = setup.select(&args.which)?;
     // Planning is offline: secrets are not looked at, names are not resolved.
-    let subjects =
-        selected.into_iter().map(|configured| setup.subject(configured, Ok(SecretMap::default()), Vec::new()));
+    let subjects = selected
+        .into_iter()
+        .map(|configured| setup.subject(configured, Ok(SecretMap::default()), Vec::new(), BTreeMap::new()));
     let plan = lineman_engine::plan(subjects, &selection(&args.checks)).map_err(Failure::refused)?;
     let view = plan.view();
     let text = match args.format {

@@ -18,7 +18,7 @@ pub(crate) fn run(common: &Common, args: &RenderArgs) -> Done {
     Ok(0)
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     // One byte more than is allowed, so that too much is seen to be too much.
     let limit = lineman_report::MAX_BYTES as u64 + 1;
     let mut bytes = Vec::new();

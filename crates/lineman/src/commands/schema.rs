@@ -3,6 +3,7 @@
 use lineman_catalog::Explanation;
 use lineman_conformance::Verification;
 use lineman_engine::PlanView;
+use lineman_history::{Expiring, Retest, Stories};
 use lineman_model::Description;
 use schemars::schema_for;
 use serde_json::Value;
@@ -18,6 +19,9 @@ pub(crate) fn run(common: &Common, of: SchemaOf) -> Done {
         SchemaOf::Report => lineman_report::schema(),
         SchemaOf::Event => lineman_report::event_schema(),
         SchemaOf::Plan => schema_for!(PlanView).into(),
+        SchemaOf::Retest => schema_for!(Retest).into(),
+        SchemaOf::History => schema_for!(Stories).into(),
+        SchemaOf::Expiring => schema_for!(Expiring).into(),
         SchemaOf::Explanation => schema_for!(Explanation).into(),
         SchemaOf::Verification => schema_for!(Verification).into(),
     };

@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
 
+use lineman_sdk::Credential;
 use lineman_sdk::prelude::*;
 
 /// Less than a check's time in the tests, twice which is more than a check that hangs is given.
@@ -24,6 +25,8 @@ enum Behaviour {
     Warn,
     /// Finds that something is broken.
     Fail,
+    /// Judges the secret by its first word: `good`, `denied`, `ending` (on a day), else refused.
+    Judge,
     Panic,
     Abort,
     ExitZero,
@@ -93,6 +96,27 @@ impl Provider for Misbehaving {
     }
 }
 
+fn judge(cx: &Cx<Misbehaving>) -> Outcome {
+    let token = cx.secrets().token.as_ref().map(|token| token.expose().to_owned()).unwrap_or_default();
+    let mut words = token.split(' ');
+    let verdict = words.next().unwrap_or_default();
+    if verdict == "ending"
+        && let Some(at) = words.next().and_then(|at| at.parse().ok())
+    {
+        cx.expires("token", at);
+    }
+    let newer = Some(verdict == "denied");
+    cx.credential(Credential { secret: "token".into(), newer_active: newer, ..Credential::default() });
+    match verdict {
+        "good" | "ending" => Ok(()),
+        "denied" => Err(cx
+            .finding("denied", Cause::PermissionInsufficient, "The token may not do this.")
+            .remedy("Grant it.")
+            .into()),
+        _ => Err(cx.finding("refused", Cause::CredentialInvalid, "The provider refuses the credential.").into()),
+    }
+}
+
 async fn before(cx: Cx<Misbehaving>) -> Outcome {
     if let Behaviour::WellLate = cx.settings().behaviour {
         tokio::time::sleep(LATE).await;
@@ -123,6 +147,7 @@ async fn act(cx: Cx<Misbehaving>) -> Outcome {
             .remedy("Store the credential again.")
             .doc("Credentials", "https://example.com/credentials")
             .into()),
+        Behaviour::Judge => judge(&cx),
         Behaviour::Panic => panic!("this check panics"),
         Behaviour::Abort => std::process::abort(),
         Behaviour::ExitZero => std::process::exit(0),
