@@ -6,6 +6,9 @@
 //! escaped as in JSON, whole and in part. With redaction switched off the same search must find
 //! them, or it would prove nothing.
 
+mod clouds;
+mod forges;
+
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::fs;
@@ -302,33 +305,6 @@ fn told_in_other_languages() -> Result<Scene> {
     Ok(scene)
 }
 
-const AWS_ID: &str = "ASIACANARY7Q2WXERTYU";
-const AWS_SECRET: &str = "cnrySecret/+q8Zx7Cv6Bn5Mm4Kk3Jj2Hh1Gg0Ff";
-const AWS_TOKEN: &str = "IQoJCanarySession//////////wEaCXVzLWVhc3QtMSJHMEUCIQDx+Yz7Kq==";
-
-/// An AWS that refuses, and says back what it was sent.
-fn aws() -> Result<Scene> {
-    let mut scene = Scene::new("aws", &[])?;
-    let frame = |text: &str| {
-        let text = text.replace('&', "&amp;").replace('<', "&lt;");
-        format!(
-            "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidClientTokenId</Code><Message>{text}</Message></Error></ErrorResponse>"
-        )
-    };
-    let server = api::Server::http(move |request| echo(403, &request, frame))?;
-    scene.variable("AWS_ID", AWS_ID);
-    scene.variable("AWS_SECRET", AWS_SECRET);
-    scene.variable("AWS_TOKEN", AWS_TOKEN);
-    scene.configuration = format!(
-        "version = 1\nplugins.enable = [\"aws\"]\n[integration.echo]\nprovider = \"aws\"\nsettings.region = \"us-east-1\"\nconnection.endpoint_url = {:?}\n\
-         [integration.echo.secrets]\naccess_key_id = {{ env = \"AWS_ID\" }}\nsecret_access_key = {{ env = \"AWS_SECRET\" }}\nsession_token = {{ env = \"AWS_TOKEN\" }}\n",
-        server.url()
-    );
-    scene.asked.push(server.log().clone());
-    scene._servers.push(Box::new(server));
-    Ok(scene)
-}
-
 const GIT_TOKEN: &str = "glpat-Canary_9Xw/8Vt+7Us=6Rq:5Po";
 
 fn git(scene: &mut Scene, name: &str, url: &str, secrets: &str, more: &str) {
@@ -462,7 +438,23 @@ fn plugins_in_other_languages_that_tell_their_secrets_are_not_heard() -> Result<
 
 #[test]
 fn what_aws_echoes_is_not_shown() -> Result<()> {
-    nowhere(aws())
+    nowhere(clouds::aws())
+}
+
+#[test]
+fn what_google_cloud_echoes_is_not_shown() -> Result<()> {
+    nowhere(clouds::gcp())
+}
+
+#[test]
+fn what_azure_echoes_is_not_shown() -> Result<()> {
+    nowhere(clouds::azure())
+}
+
+#[test]
+fn what_forges_echo_is_not_shown() -> Result<()> {
+    nowhere(forges::github())?;
+    nowhere(forges::gitlab())
 }
 
 #[test]
@@ -490,7 +482,16 @@ fn what_a_monitoring_plugin_tells_is_not_shown() -> Result<()> {
 #[cfg(debug_assertions)]
 fn with_redaction_switched_off_the_canaries_are_seen() -> Result<()> {
     // Of what a proxy says nothing is shown in any case.
-    let mut scenes = vec![told()?, aws()?, git_over_http()?, monitoring_plugin()?];
+    let mut scenes = vec![
+        told()?,
+        clouds::aws()?,
+        clouds::azure()?,
+        clouds::gcp()?,
+        forges::github()?,
+        forges::gitlab()?,
+        git_over_http()?,
+        monitoring_plugin()?,
+    ];
     if require("canary-doors-unredacted", &["cc", "python3"]) {
         scenes.push(told_in_other_languages()?);
     }

@@ -1,14 +1,18 @@
-//! Stages with simulated forges: what hosts them for real cannot be had in a test.
+//! Stages with simulated providers: what hosts them for real cannot be had in a test.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use jiff::SignedDuration;
+use lineman_lab::azure;
 use lineman_lab::github::{self, Variant};
 use lineman_lab::tls::{Authority, Certificate, Tls};
-use lineman_lab::{api, faults, gitlab};
+use lineman_lab::{api, faults, gcp, gitlab};
 use lineman_tests::{Described, ForgeClient, Names, Outcome, Proxies, Site, Stubs, Table, require};
+use serde_json::{Value, json};
 
 use crate::stage::Stage;
 
@@ -72,6 +76,69 @@ impl Stage {
         stage.forge(directory).map(|stage| stage.with(current).with(own).with(old).with(authority))
     }
 
+    /// A Google Cloud, one behind a private authority, two whose clocks are off, and one for each
+    /// documented fault.
+    pub(crate) fn gcp(directory: &Path) -> Result<Stage> {
+        let mut stage = Stage::bare();
+        let authority = Authority::new()?;
+        let start = |variant: gcp::Variant| gcp::Server::start(Tls::Off, variant);
+        let cloud = start(gcp::Variant::default())?;
+        let private = gcp::Server::start(authority.tls(Certificate::Good)?, gcp::Variant::default())?;
+        let names = &mut stage.names;
+        google_names(&cloud, directory, names)?;
+        names.set("gcp-private", private.url());
+        names.set("ca", authority.ca_file().display());
+        for (name, hours) in [("gcp-ahead", 2), ("gcp-behind", -2)] {
+            let server = start(gcp::Variant { ahead: SignedDuration::from_hours(hours), ..gcp::Variant::default() })?;
+            stage.names.set(name, server.url());
+            stage = stage.with(server);
+        }
+        for fault in faults().iter().filter(|fault| fault.service == "gcp") {
+            let server = start(gcp::Variant { fault: Some(&fault.id), ..gcp::Variant::default() })?;
+            stage.names.set(fault.id.replace('/', "."), server.url());
+            stage = stage.with(server);
+        }
+        stage.forge(directory).map(|stage| stage.with(cloud).with(private).with(authority))
+    }
+
+    /// An Azure, one behind a private authority, two whose clocks are off, and one for each documented
+    /// fault.
+    pub(crate) fn azure(directory: &Path) -> Result<Stage> {
+        let mut stage = Stage::bare();
+        let authority = Authority::new()?;
+        let start = |variant: azure::Variant| azure::Server::start(Tls::Off, variant);
+        let cloud = start(azure::Variant::default())?;
+        let private = azure::Server::start(authority.tls(Certificate::Good)?, azure::Variant::default())?;
+        let names = &mut stage.names;
+        names.set("azure", cloud.url());
+        names.set("azure-private", private.url());
+        names.set("ca", authority.ca_file().display());
+        cloud.ids().iter().for_each(|(name, id)| names.set(name.as_str(), id));
+        for name in cloud.secrets() {
+            names.set(format!("secret.{name}"), cloud.secret(name)?);
+        }
+        for name in cloud.certificates() {
+            names.set(format!("certificate.{name}"), cloud.certificate(name)?);
+        }
+        for name in cloud.federations() {
+            names.set(format!("federated.{name}"), cloud.federated(name)?);
+        }
+        names.set("certificate-key", cloud.key());
+        names.set("certificate-key-escaped", cloud.key().replace('\n', "\\n"));
+        names.set("other-key", cloud.other_key());
+        for (name, hours) in [("azure-ahead", 2), ("azure-behind", -2)] {
+            let server = start(azure::Variant { ahead: SignedDuration::from_hours(hours), fault: None })?;
+            stage.names.set(name, server.url());
+            stage = stage.with(server);
+        }
+        for fault in faults().iter().filter(|fault| fault.service == "azure") {
+            let server = start(azure::Variant { fault: Some(&fault.id), ..azure::Variant::default() })?;
+            stage.names.set(fault.id.replace('/', "."), server.url());
+            stage = stage.with(server);
+        }
+        stage.forge(directory).map(|stage| stage.with(cloud).with(private).with(authority))
+    }
+
     /// What stages with forges have in common: proxies, broken ends, and a client.
     fn forge(mut self, directory: &Path) -> Result<Stage> {
         let (proxies, stubs) = (Proxies::start(directory)?, Stubs::start()?);
@@ -91,6 +158,91 @@ fn github_names(hub: &github::Server, names: &mut Names) -> Result<()> {
         names.set(format!("key.{app}"), hub.key(app)?);
     }
     Ok(())
+}
+
+fn google_names(cloud: &gcp::Server, directory: &Path, names: &mut Names) -> Result<()> {
+    names.set("gcp", cloud.url());
+    for name in cloud.keys() {
+        names.set(format!("key.{name}"), cloud.key(name)?);
+    }
+    for name in cloud.tokens() {
+        names.set(format!("token.{name}"), cloud.token(name)?);
+    }
+    for name in cloud.subjects() {
+        names.set(format!("subject.{name}"), cloud.subject_token(name)?);
+    }
+    let key = cloud.key("deployer")?;
+    let pem: Value = serde_json::from_str::<Value>(&key)?["private_key"].take();
+    let pem = pem.as_str().unwrap_or_default().replace('\n', "\\n");
+    names.set("key.cut", &key[..key.len() / 2]);
+    names.set("key.in-base64", STANDARD.encode(&key));
+    names.set("key.of-a-user", key.replace("service_account\"", "authorized_user\""));
+    names.set("key.pem-cut", key.replace(&pem[200..], ""));
+    names.set("key.escaped", key.replace("\\n", "\\\\n"));
+    names.set("key.sent-elsewhere", key.replace("oauth2.googleapis.com/token", "oauth2.example.com/token"));
+    let file = directory.join("subject-token");
+    std::fs::write(&file, cloud.subject_token("workload")?)?;
+    names.set("subject-file", file.display());
+    let external = cloud.external_account(&json!({ "file": file.display().to_string() }));
+    names.set("external.elsewhere", external.replace("providers/forge", "providers/frog"));
+    names.set("external", external);
+    names.set("external.program", cloud.external_account(&json!({ "executable": { "command": "/bin/true --now" } })));
+    Ok(())
+}
+
+/// The lab answers what Google's documentation says in prose; here Google's descriptions for
+/// machines are held against what the healthy integrations ask.
+#[test]
+fn google_describes_every_request_that_is_made() {
+    if !require("google-described", &["google-discovery"]) {
+        return;
+    }
+    let apis = [
+        ("cloudbilling", "v1"),
+        ("cloudresourcemanager", "v3"),
+        ("iam", "v1"),
+        ("iamcredentials", "v1"),
+        ("serviceusage", "v1"),
+        ("storage", "v1"),
+        ("sts", "v1"),
+    ];
+    let described = Described::google(&apis).unwrap();
+    let cloud = gcp::Server::start(Tls::Off, gcp::Variant::default()).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let mut names = Names::default();
+    google_names(&cloud, directory.path(), &mut names).unwrap();
+    let table = Table::parse(include_str!("rows/gcp.toml")).unwrap();
+    // Those that need more servers than this one ask nothing else; the last is for the question that
+    // follows a refusal.
+    let mut integrations: Vec<_> = table.healthy.keys().filter_map(|name| table.twin(name, &names).ok()).collect();
+    let refused = table.fault.iter().find(|fault| fault.id == "impersonation-denied").unwrap();
+    integrations.push(table.faulty(refused, &names).unwrap());
+    for mut integration in integrations {
+        // Each service has an endpoint of its own, so that its requests can be told from the others'.
+        let own = |service: &&str| ((*service).to_owned(), format!("{}/{service}", cloud.url()).into());
+        let endpoints: toml::Table = gcp::SERVICES.iter().map(|service| own(service)).collect();
+        integration.connection.remove("endpoint_url");
+        integration.connection.insert("endpoints".to_owned(), endpoints.into());
+        let directory = tempfile::tempdir().unwrap();
+        let outcome = Site::get().unwrap().check(directory.path(), &integration, None).unwrap();
+        assert!(outcome.exit == 0 || integration.setting("impersonate").is_some(), "{}", outcome.stdout);
+    }
+    // The endpoints of OAuth 2.0 and the certificates are described in prose alone.
+    let in_prose = ["/oauth2/token", "/oauth2/tokeninfo", "/metadata-certificates/"];
+    let prose = |path: &str| {
+        path.split('/').nth(2).is_none_or(str::is_empty) || in_prose.iter().any(|known| path.starts_with(known))
+    };
+    let asked = cloud.log().entries().into_iter().filter(|request| !prose(request.path()));
+    let asked: BTreeMap<String, _> = asked.map(|request| (request.to_string(), request)).collect();
+    let objections: Vec<String> = asked.values().filter_map(|request| described.objection(request)).collect();
+    assert!(objections.is_empty(), "{objections:#?}");
+    for (api, _) in apis {
+        assert!(
+            asked.values().any(|request| request.path().starts_with(&format!("/{api}/"))),
+            "{api}: {:?}",
+            asked.keys()
+        );
+    }
 }
 
 /// The lab answers what GitHub's documentation says in prose; here GitHub's description for

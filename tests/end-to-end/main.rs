@@ -69,6 +69,8 @@ tables! {
     http: "rows/http.toml", crate::Stage::apis,
         &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "curl", "apache", "haproxy", "node", "oidc-provider"];
     github: "rows/github.toml", crate::Stage::github, &["curl", "openssl", "tinyproxy", "squid"];
+    gcp: "rows/gcp.toml", crate::Stage::gcp, &["curl", "openssl", "tinyproxy", "squid"];
+    azure: "rows/azure.toml", crate::Stage::azure, &["curl", "openssl", "tinyproxy", "squid"];
     gitlab: "rows/gitlab.toml", crate::Stage::gitlab, &["curl", "tinyproxy", "squid"];
     monitoring_plugins: "rows/exec.toml", crate::Stage::exec,
         &["git", "ssh", "sshd", "gitolite", "nginx", "fcgiwrap", "monitoring-plugins"];

@@ -80,6 +80,12 @@ pub const COMPONENTS: &[Component] = &[
         source: Source::Machine("OpenTofu or Terraform on the search path"),
         probe: &["sh", "-c", "tofu version || terraform version"],
     },
+    // Google's own descriptions of its APIs.
+    Component {
+        name: "google-discovery",
+        source: Source::Pip("google-api-python-client==2.202.0"),
+        probe: &["{target}/venv/bin/python", "-c", "import googleapiclient.discovery_cache"],
+    },
     Component {
         name: "namespaces",
         source: Source::Machine("root, or `sysctl kernel.unprivileged_userns_clone=1`"),

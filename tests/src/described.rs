@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use lineman_lab::Request;
@@ -62,11 +63,34 @@ impl Described {
         Some(Described { operations })
     }
 
+    /// Some of Google's APIs, as their discovery documents have them, which `google-api-python-client`
+    /// carries: each operation below the name of its API.
+    ///
+    /// # Errors
+    /// When the component `google-discovery` is not there, or is none.
+    pub fn google(apis: &[(&str, &str)]) -> Result<Described> {
+        let mut operations = Vec::new();
+        for (api, version) in apis {
+            let found = glob_one(&target_dir().join("venv/lib"), "python3")?;
+            let file =
+                found.join(format!("site-packages/googleapiclient/discovery_cache/documents/{api}.{version}.json"));
+            let text = fs::read(&file).with_context(|| format!("{} cannot be read", file.display()))?;
+            let document: Value = serde_json::from_slice(&text)?;
+            let below = format!("{api}/{}", document["servicePath"].as_str().unwrap_or_default());
+            discovered(&document, &document, &below, &mut operations);
+        }
+        Ok(Described { operations })
+    }
+
     /// What is wrong with a request; nothing when it is one that the provider describes.
     pub fn objection(&self, request: &Request) -> Option<String> {
         let path = segments(request.path());
         let fits = |operation: &&Operation| {
-            let alike = |(own, asked): (&String, &String)| own == asked || own.starts_with('{') && !asked.is_empty();
+            // What follows the brace is part of the segment: `{name}:verb`.
+            let alike = |(own, asked): (&String, &String)| match own.split_once('}') {
+                Some((_, rest)) => asked.len() > rest.len() && asked.ends_with(rest),
+                None => own == asked,
+            };
             operation.method == request.method
                 && operation.path.len() == path.len()
                 && operation.path.iter().zip(&path).all(alike)
@@ -84,8 +108,35 @@ impl Described {
     }
 }
 
+/// The methods of a part of a discovery document, and of the parts in it
+/// (<https://developers.google.com/discovery/v1/reference/apis>).
+fn discovered(document: &Value, part: &Value, below: &str, operations: &mut Vec<Operation>) {
+    for method in part["methods"].as_object().into_iter().flat_map(|methods| methods.values()) {
+        let path = method["flatPath"].as_str().or(method["path"].as_str()).unwrap_or_default();
+        let parameters = method["parameters"].as_object().into_iter().flatten();
+        let properties = method["request"]["$ref"].as_str().map(|name| &document["schemas"][name]["properties"]);
+        let properties = properties.and_then(Value::as_object).into_iter().flatten();
+        operations.push(Operation {
+            method: method["httpMethod"].as_str().unwrap_or_default().to_owned(),
+            path: segments(&format!("{below}/{path}")),
+            query: parameters.filter(|(_, it)| it["location"] == "query").map(|(name, _)| name.clone()).collect(),
+            body: Some(properties.map(|(name, _)| name.clone()).collect()),
+        });
+    }
+    let parts = part["resources"].as_object().into_iter().flat_map(|parts| parts.values());
+    parts.for_each(|part| discovered(document, part, below, operations));
+}
+
+/// The one entry of a directory whose name begins so.
+fn glob_one(directory: &Path, begins: &str) -> Result<PathBuf> {
+    let entries = fs::read_dir(directory).with_context(|| format!("{} cannot be read", directory.display()))?;
+    let mut found = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let named = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(begins));
+    found.find(named).with_context(|| format!("{} holds no {begins}", directory.display()))
+}
+
 fn segments(path: &str) -> Vec<String> {
-    path.trim_matches('/').split('/').map(str::to_owned).collect()
+    path.split('/').filter(|segment| !segment.is_empty()).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -99,6 +150,7 @@ mod tests {
         let described = Described::openapi(&json!({
             "paths": {
                 "/user": { "get": {} },
+                "/keys/{key}:test": { "post": {} },
                 "/repos/{owner}/{repo}": { "get": { "parameters": [{ "$ref": "#/components/parameters/page" }] } },
                 "/tokens": { "post": { "requestBody": { "content": { "application/json": {
                     "schema": { "properties": { "scope": {} } } } } } } },
@@ -117,6 +169,8 @@ mod tests {
         check("GET", "/user/x", "", Some("there is no such operation"));
         check("GET", "/repos/a/b?page=2", "", None);
         check("GET", "/repos/a/", "", Some("there is no such operation"));
+        check("POST", "/keys/a:test", "", None);
+        check("POST", "/keys/a:try", "", Some("there is no such operation"));
         check("GET", "/repos/a/b?per_page=2", "", Some("it has no parameter `per_page`"));
         check("POST", "/tokens", r#"{"scope": "x"}"#, None);
         check("POST", "/tokens", r#"{"scopes": "x"}"#, Some("its body has no `scopes`"));

@@ -1,3 +1,5 @@
+mod gcp;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,18 +14,18 @@ use serde_json::{Value, json};
 use crate::fault::{Answer, Integration};
 use crate::server::clean_command;
 
-/// curl, and openssl for the assertions of apps, doing what an integration with a forge is for:
-/// ask who the token is, look at the organisation and the repositories, list branches.
+/// curl, and openssl for assertions, doing what an integration with a simulated provider is for: with
+/// a forge, ask who the token is, look at the organisation and the repositories, list branches.
 #[derive(Debug)]
 pub struct ForgeClient {
-    directory: PathBuf,
+    pub(crate) directory: PathBuf,
 }
 
 /// One question and what came back.
-struct Said {
-    good: bool,
-    text: String,
-    body: Value,
+pub(crate) struct Said {
+    pub(crate) good: bool,
+    pub(crate) text: String,
+    pub(crate) body: Value,
 }
 
 impl ForgeClient {
@@ -39,6 +41,8 @@ impl ForgeClient {
         let questions = match integration.provider.as_str() {
             "github" => self.github(id, integration),
             "gitlab" => self.gitlab(integration),
+            "gcp" => self.gcp(id, integration),
+            "azure" => self.azure(id, integration),
             other => anyhow::bail!("curl is not told how to speak to {other}"),
         };
         Ok(match questions? {
@@ -52,7 +56,11 @@ impl ForgeClient {
         let token = match (integration.secret("token")?, integration.secret("app_private_key")?) {
             (Some(token), _) => token,
             (None, Some(key)) => {
-                let assertion = match self.assertion(id, integration, &key)? {
+                // As "Generating a JSON Web Token for a GitHub App" says.
+                let app = integration.settings.get("app_id").map(ToString::to_string).unwrap_or_default();
+                let now = now()?;
+                let claims = json!({ "iat": now - 60, "exp": now + 540, "iss": app.trim_matches('"') });
+                let assertion = match self.assertion(id, &json!({}), &claims, &key)? {
                     Ok(assertion) => header(&assertion),
                     Err(refusal) => return Ok(Some(refusal)),
                 };
@@ -127,13 +135,13 @@ impl ForgeClient {
         Ok(None)
     }
 
-    /// An assertion of an app, dated as GitHub's documentation says; or what openssl said.
-    fn assertion(&self, id: &str, integration: &Integration, key: &str) -> Result<Result<String, String>> {
-        let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
-        let app = integration.settings.get("app_id").map(ToString::to_string).unwrap_or_default();
-        let claims = json!({ "iat": now - 60, "exp": now + 540, "iss": app.trim_matches('"') });
+    /// A token that the key signs, or what openssl said.
+    fn assertion(&self, id: &str, header: &Value, claims: &Value, key: &str) -> Result<Result<String, String>> {
+        let mut header = header.clone();
+        header["alg"] = "RS256".into();
+        header["typ"] = "JWT".into();
         let encode = |value: &Value| BASE64URL.encode(value.to_string());
-        let signed = format!("{}.{}", encode(&json!({ "alg": "RS256", "typ": "JWT" })), encode(&claims));
+        let signed = format!("{}.{}", encode(&header), encode(claims));
         let file = self.directory.join(format!("{id}.pem"));
         fs::write(&file, key)?;
         let mut command = clean_command("openssl");
@@ -144,6 +152,18 @@ impl ForgeClient {
 
     /// Asks one question. The header with the secret travels on standard input.
     fn curl(&self, integration: &Integration, header: &str, path: &str, body: Option<&str>) -> Result<Said> {
+        let words: Vec<&str> = body.into_iter().flat_map(|body| ["--data", body]).collect();
+        self.curl_with(integration, header, path, &words)
+    }
+
+    /// The same, with further words for curl.
+    pub(crate) fn curl_with(
+        &self,
+        integration: &Integration,
+        header: &str,
+        path: &str,
+        words: &[&str],
+    ) -> Result<Said> {
         let base = integration.connection("endpoint_url").context("the row gives an endpoint")?;
         let base = base.trim_end_matches('/');
         let url = match (path, base.strip_suffix("/v3")) {
@@ -158,9 +178,7 @@ impl ForgeClient {
         if let Some(proxy) = integration.connection("proxy") {
             command.args(["--proxy", proxy]);
         }
-        if let Some(body) = body {
-            command.args(["--data", body]);
-        }
+        command.args(words);
         let (good, output, error) = run(command.arg(url), header)?;
         let text = String::from_utf8_lossy(&output).into_owned();
         // The proxy's answer to CONNECT comes first.
@@ -173,8 +191,12 @@ impl ForgeClient {
     }
 }
 
+fn now() -> Result<i64> {
+    Ok(i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?)
+}
+
 /// Runs a command with an input, and gives whether it succeeded, its output and its errors.
-fn run(
+pub(crate) fn run(
     mut command: impl std::borrow::BorrowMut<std::process::Command>,
     input: &str,
 ) -> Result<(bool, Vec<u8>, String)> {

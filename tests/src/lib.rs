@@ -16,6 +16,7 @@
 mod apis;
 mod authority;
 mod aws_client;
+mod azure_client;
 mod component;
 mod described;
 mod exec_client;

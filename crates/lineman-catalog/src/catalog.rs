@@ -415,6 +415,8 @@ mod tests {
         assert_eq!(again.rules(), catalog.rules());
         assert_eq!(again.to_value(), catalog.to_value());
         assert!(Catalog::from_value("acme", &Value::Null).unwrap().rules().is_empty());
+        assert!(again.propagation(&Cause::PermissionInsufficient).is_some_and(|it| it.says.contains("10 minutes")));
+        assert_eq!(again.propagation(&Cause::CredentialInvalid), None);
         assert_eq!(catalog.rule("acme/unknown-key"), catalog.rule("unknown-key"));
         assert!(catalog.rule("unknown-key").is_some());
     }

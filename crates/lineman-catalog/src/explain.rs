@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use jiff::Timestamp;
 use lineman_model::{Alternative, Cause, Confidence, Doc, Remedy};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -97,6 +98,36 @@ pub struct Explained {
     pub also_possible: Vec<Alternative>,
     /// What was recognised in the text.
     pub matched: Matched,
+    /// In a log: how often it happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// In a log: the first time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<Occurrence>,
+    /// In a log: the last time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<Occurrence>,
+    /// In a log: the configured integration that it concerns, where an account, project, host or
+    /// repository beside it tells; absent where only the provider is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integration: Option<String>,
+    /// In a log: how long the provider asks to wait, milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+/// One time that something happened in a log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Occurrence {
+    /// The log, where it has a name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line in it, counted from one.
+    pub line: usize,
+    /// The moment that the log gives it, UTC where it names no zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub time: Option<Timestamp>,
 }
 
 /// The part of a text that a rule recognised.
@@ -137,6 +168,11 @@ impl From<&Match<'_>> for Explained {
             docs: found.rule.docs.clone(),
             also_possible: found.rule.also_possible.clone(),
             matched: Matched::from(found),
+            count: None,
+            first: None,
+            last: None,
+            integration: None,
+            retry_after_ms: None,
         }
     }
 }

@@ -71,6 +71,8 @@
 //! | `operation` | what the caller says it did | a word of the text |
 //! | `text`, `not_text` | the body, as `name: value` lines where it is JSON or XML, and the `code_headers` | the text |
 //!
+//! What looks like a secret in a text is looked at by the rules and never repeated by a match.
+//!
 //! # Which rule comes first
 //!
 //! The heaviest. A provider code weighs 40, each header 30, an operation 20, a status 10 (a class
@@ -91,13 +93,15 @@ mod paste;
 mod pattern;
 mod rule;
 mod seen;
+mod shape;
 mod sieve;
 mod template;
 
 pub use catalog::{Catalog, CatalogError, Problem, Propagation};
-pub use explain::{EXPLANATION_SCHEMA, Explained, Explanation, Matched, explain, explain_or_guess};
+pub use explain::{EXPLANATION_SCHEMA, Explained, Explanation, Matched, Occurrence, explain, explain_or_guess};
 pub use matching::{Match, Response};
 pub use origin::Origin;
 pub use paste::message_of;
 pub use rule::{Conditions, Rule, Sample, StatusPattern};
+pub use shape::without_secrets;
 pub use sieve::Sieve;

@@ -5,6 +5,7 @@ use crate::origin::Origin;
 use crate::pattern::Pattern;
 use crate::rule::{Rule, StatusPattern};
 use crate::seen::Seen;
+use crate::shape::masked;
 use crate::template::{Captures, Template};
 
 /// Longest matched line that is shown, in bytes.
@@ -58,6 +59,8 @@ pub struct Match<'a> {
     pub line: Option<usize>,
     /// The line that matched, safe to show; empty where a status that no text states did.
     pub text: String,
+    /// Where in `text` that begins which decided, in bytes.
+    pub column: usize,
     /// Where in a configuration it arose, where the text says so.
     pub origin: Option<Origin>,
     /// How closely the rule fits; the highest comes first.
@@ -121,11 +124,23 @@ impl<'a> Match<'a> {
         if seen.origin().and_then(|origin| origin.provider.as_deref()).is_some_and(|name| catalog.provisions(name)) {
             rank += WEIGHT_OF_ORIGIN;
         }
-        let line = offset.map(|offset| seen.line_at(offset));
+        let secrets = seen.secrets();
+        captures.values_mut().for_each(|value| *value = masked(value, secrets));
+        let line = offset.map(|offset| seen.line_at(offset)).or(shown_header.as_deref()).or(seen.headline());
+        let text = clean_line(line.unwrap_or_default(), LONGEST_LINE);
+        let column = offset.map_or(0, |offset| seen.column(offset));
+        let (before, after) = text.split_at_checked(column).unwrap_or((&text, ""));
+        let before = masked(before, secrets);
+        let mut origin = seen.origin().cloned();
+        if let Some(origin) = &mut origin {
+            let names = [&mut origin.address, &mut origin.file];
+            names.into_iter().flatten().for_each(|name| *name = masked(name, secrets));
+        }
         Some(Match {
             line: seen.line_number(offset),
-            text: clean_line(line.or(shown_header.as_deref()).or(seen.headline()).unwrap_or_default(), LONGEST_LINE),
-            origin: seen.origin().cloned(),
+            column: before.len(),
+            text: before + &masked(after, secrets),
+            origin,
             rank,
             ..Match::filled(catalog, at, &captures)?
         })
@@ -147,6 +162,7 @@ impl<'a> Match<'a> {
             remedies: remedies.map(|(remedy, text)| Remedy { text: fill(text), ..remedy.clone() }).collect(),
             line: None,
             text: String::new(),
+            column: 0,
             origin: None,
             rank: rule.priority,
             address: captures.get(ADDRESS).filter(|_| rule.cause == Cause::NetworkIpNotAllowed).cloned(),

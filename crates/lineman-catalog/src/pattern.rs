@@ -2,7 +2,7 @@ use std::sync::OnceLock;
 
 use regex::{Regex, RegexBuilder};
 use regex_syntax::ParserBuilder;
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Longest pattern, in bytes.
 const LONGEST: usize = 1_000;
@@ -10,13 +10,17 @@ const LONGEST: usize = 1_000;
 const COMPILED_LIMIT: usize = 1 << 20;
 /// Shortest literal worth looking for: what is shorter stands on too many lines.
 const SHORTEST_NEEDLE: usize = 4;
+/// Most needles that are made of what stands side by side in a pattern.
+const MOST_NEEDLES: usize = 48;
+/// Classes of more characters are not spelled out.
+const SMALL_CLASS: u32 = 4;
 
 /// A pattern of a rule: compiled when it is first needed, because a catalog has hundreds and one
 /// text needs few of them.
 #[derive(Debug)]
 pub(crate) struct Pattern {
     source: String,
-    /// Every match contains one of these, whatever its case; none where that cannot be told.
+    /// Every match contains one of these, in lower case here; none where that cannot be told.
     needles: Vec<String>,
     /// How many characters a match fixes.
     weight: i32,
@@ -38,7 +42,12 @@ impl Pattern {
         };
         let mut names = Vec::new();
         group_names(&hir, &mut names);
-        let needles = required(&hir).unwrap_or_default();
+        let mut needles = Words::of(&hir).needles;
+        // What has another one in it stands on no line that the other does not.
+        needles.sort_by_key(String::len);
+        let all = needles.clone();
+        let mut at = 0..;
+        needles.retain(|needle| !all[..at.next().unwrap_or(0)].iter().any(|shorter| needle.contains(shorter)));
         let needles = if shortest(&needles) >= SHORTEST_NEEDLE { needles } else { Vec::new() };
         let weight = i32::try_from(fixed(&hir)).unwrap_or(i32::MAX);
         Ok(Pattern { source: source.to_owned(), needles, weight, names, compiled: OnceLock::new() })
@@ -84,19 +93,103 @@ fn shortest(needles: &[String]) -> usize {
     needles.iter().map(String::len).min().unwrap_or(0)
 }
 
-/// Literals of which every match contains at least one.
-fn required(hir: &Hir) -> Option<Vec<String>> {
-    match hir.kind() {
-        HirKind::Literal(literal) => Some(vec![String::from_utf8(literal.0.to_vec()).ok()?]),
-        HirKind::Capture(capture) => required(&capture.sub),
-        HirKind::Repetition(repetition) if repetition.min > 0 => required(&repetition.sub),
-        HirKind::Concat(parts) => parts.iter().filter_map(required).max_by_key(|needles| shortest(needles)),
-        HirKind::Alternation(branches) => {
-            let needles = branches.iter().map(required).collect::<Option<Vec<_>>>()?;
-            Some(needles.into_iter().flatten().collect())
-        }
-        _ => None,
+/// The longer of two sets of needles: what is longer stands on fewer lines.
+fn longer(one: Vec<String>, other: Vec<String>) -> Vec<String> {
+    if shortest(&other) > shortest(&one) { other } else { one }
+}
+
+/// What the matches of a part of a pattern contain.
+#[derive(Default)]
+struct Words {
+    /// All that the part matches, in lower case, where that is few.
+    whole: Option<Vec<String>>,
+    /// Words of which every match contains at least one; none where that cannot be told.
+    needles: Vec<String>,
+}
+
+impl Words {
+    fn exactly(mut all: Vec<String>) -> Words {
+        all.sort();
+        all.dedup();
+        let needles = if all.iter().all(|word| !word.is_empty()) { all.clone() } else { Vec::new() };
+        Words { whole: Some(all).filter(|all| all.len() <= MOST_NEEDLES), needles }
     }
+
+    fn of(hir: &Hir) -> Words {
+        match hir.kind() {
+            HirKind::Empty | HirKind::Look(_) => Words::exactly(vec![String::new()]),
+            HirKind::Literal(literal) => match std::str::from_utf8(&literal.0) {
+                Ok(word) => Words::exactly(vec![word.to_ascii_lowercase()]),
+                Err(_) => Words::default(),
+            },
+            HirKind::Class(class) => few(class).map(Words::exactly).unwrap_or_default(),
+            HirKind::Capture(capture) => Words::of(&capture.sub),
+            HirKind::Repetition(repetition) => {
+                let once = Words::of(&repetition.sub);
+                match (repetition.min, repetition.max) {
+                    (0, Some(1)) => {
+                        let or_nothing = |mut all: Vec<String>| {
+                            all.push(String::new());
+                            Words::exactly(all)
+                        };
+                        once.whole.map(or_nothing).unwrap_or_default()
+                    }
+                    (0, _) => Words::default(),
+                    (1, Some(1)) => once,
+                    _ => Words { whole: None, ..once },
+                }
+            }
+            HirKind::Alternation(branches) => {
+                let branches: Vec<Words> = branches.iter().map(Words::of).collect();
+                if branches.iter().any(|branch| branch.needles.is_empty() && branch.whole.is_none()) {
+                    return Words::default();
+                }
+                let whole: Option<Vec<Vec<String>>> = branches.iter().map(|branch| branch.whole.clone()).collect();
+                match whole.map(|whole| whole.concat()) {
+                    Some(all) if all.len() <= MOST_NEEDLES => Words::exactly(all),
+                    _ if branches.iter().any(|branch| branch.needles.is_empty()) => Words::default(),
+                    _ => Words { whole: None, needles: branches.into_iter().flat_map(|it| it.needles).collect() },
+                }
+            }
+            HirKind::Concat(parts) => Words::in_a_row(parts),
+        }
+    }
+
+    /// Parts that follow each other: what is wholly known of neighbours makes longer words.
+    fn in_a_row(parts: &[Hir]) -> Words {
+        let nothing = || vec![String::new()];
+        let (mut run, mut unbroken, mut best) = (nothing(), true, Vec::new());
+        for part in parts {
+            let words = Words::of(part);
+            best = longer(best, words.needles);
+            match words.whole {
+                Some(all) if run.len() * all.len() <= MOST_NEEDLES => {
+                    run = run.iter().flat_map(|head| all.iter().map(move |tail| format!("{head}{tail}"))).collect();
+                }
+                other => {
+                    unbroken = false;
+                    best = longer(best, std::mem::replace(&mut run, other.unwrap_or_else(nothing)));
+                }
+            }
+        }
+        match unbroken {
+            true => Words::exactly(run),
+            false => Words { whole: None, needles: longer(best, run) },
+        }
+    }
+}
+
+/// The characters of a small class, in lower case.
+fn few(class: &Class) -> Option<Vec<String>> {
+    let ranges: Vec<(u32, u32)> = match class {
+        Class::Unicode(class) => class.iter().map(|range| (range.start().into(), range.end().into())).collect(),
+        Class::Bytes(class) => class.iter().map(|range| (range.start().into(), range.end().into())).collect(),
+    };
+    let size: u32 = ranges.iter().map(|(start, end)| end - start + 1).sum();
+    let letters = ranges.iter().flat_map(|&(start, end)| start..=end);
+    let letters = letters.map(|letter| char::from_u32(letter).filter(char::is_ascii));
+    let letters = letters.map(|letter| Some(letter?.to_ascii_lowercase().to_string()));
+    (size <= SMALL_CLASS).then(|| letters.collect())?
 }
 
 /// How many characters every match has from the pattern itself.
@@ -135,9 +228,10 @@ mod tests {
             let pattern = Pattern::new(source).unwrap();
             assert_eq!((pattern.needles(), pattern.weight()), (needles_of(needles).as_slice(), weight), "{source}");
         };
-        check("Permission denied", &["Permission denied"], 17);
+        check("Permission denied", &["permission denied"], 17);
         check(r"the (?<what>\S+) has expired", &[" has expired"], 16);
-        check("(first|other) is", &["first", "other"], 8);
+        check("(first|other) is", &["first is", "other is"], 8);
+        check("[Kk]eys? (?:gone|lost)", &["key gone", "key lost", "keys gone", "keys lost"], 7);
         check("(?:expired)? soon or later", &[" soon or later"], 14);
         check(r"\d+ of\w+", &[], 3);
         check("(?:one|.*) two", &[" two"], 4);

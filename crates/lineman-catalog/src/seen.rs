@@ -9,6 +9,7 @@ use crate::body::{Document, code_forms, is_wrapper};
 use crate::matching::Response;
 use crate::origin::Origin;
 use crate::pattern::constant;
+use crate::shape;
 
 /// How much of one text rules look at, in bytes.
 pub(crate) const LONGEST: usize = 1 << 20;
@@ -37,6 +38,7 @@ pub(crate) struct Seen {
     /// The line that begins an answer, where it was seen.
     headline: Option<String>,
     origin: OnceCell<Option<Origin>>,
+    secrets: OnceCell<Vec<String>>,
     /// Whether a code may stand anywhere in the text, rather than in fields alone.
     prose: bool,
     place: Place,
@@ -171,6 +173,17 @@ impl Seen {
         self.origin.get_or_init(|| Origin::of(&self.text)).as_ref()
     }
 
+    /// What looks like a secret in the text and the headers.
+    pub(crate) fn secrets(&self) -> &[String] {
+        self.secrets.get_or_init(|| {
+            let mut text = self.text.clone();
+            for (name, value) in &self.headers {
+                text.push_str(&format!("\n{name}: {value}"));
+            }
+            shape::secrets(&text)
+        })
+    }
+
     /// Where a provider's code stands: nothing, a field, or an offset in the text.
     pub(crate) fn code(&self, code: &str) -> Option<Option<usize>> {
         if self.codes.iter().any(|seen| seen == code) {
@@ -198,6 +211,11 @@ impl Seen {
     pub(crate) fn line_at(&self, offset: usize) -> &str {
         let start = self.text[..offset].rfind('\n').map_or(0, |end| end + 1);
         self.text[start..].split('\n').next().unwrap_or_default()
+    }
+
+    /// How far into its line an offset is.
+    pub(crate) fn column(&self, offset: usize) -> usize {
+        offset - self.text[..offset].rfind('\n').map_or(0, |end| end + 1)
     }
 
     /// The number of the line around an offset, or of the whole.

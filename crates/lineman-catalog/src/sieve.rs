@@ -9,7 +9,7 @@ use crate::Catalog;
 ///
 /// A line it passes over matches no rule that needs a provider code or a text; a line it gives
 /// may match none. It sees single lines, as they are: words that a program wrapped over a line
-/// end are missed.
+/// end are missed, unless what the program draws around them is looked for too.
 #[derive(Debug)]
 pub struct Sieve {
     automaton: Option<AhoCorasick>,
@@ -18,11 +18,13 @@ pub struct Sieve {
 impl Sieve {
     /// A sieve for all rules of some catalogs.
     pub fn new(catalogs: &[&Catalog]) -> Sieve {
-        let mut needles: Vec<String> = catalogs
-            .iter()
-            .flat_map(|catalog| catalog.needles())
-            .map(|(_, needle)| needle.to_ascii_lowercase())
-            .collect();
+        Sieve::with(catalogs, &[])
+    }
+
+    /// The same, and lines with any of these words are given too.
+    pub fn with(catalogs: &[&Catalog], words: &[&str]) -> Sieve {
+        let needles = catalogs.iter().flat_map(|catalog| catalog.needles()).map(|(_, needle)| needle);
+        let mut needles: Vec<String> = needles.chain(words.iter().copied()).map(str::to_ascii_lowercase).collect();
         needles.sort();
         needles.dedup();
         // Building fails only for more needles than fit 31 bits.
@@ -31,13 +33,17 @@ impl Sieve {
         Sieve { automaton }
     }
 
+    /// The first place where a line is worth matching.
+    pub fn find(&self, haystack: &[u8]) -> Option<Range<usize>> {
+        Some(self.automaton.as_ref()?.find(haystack)?.range())
+    }
+
     /// The lines worth matching, as ranges without their line ends, in order.
     pub fn lines<'h>(&'h self, haystack: &'h [u8]) -> impl Iterator<Item = Range<usize>> + 'h {
         let mut from = 0;
         std::iter::from_fn(move || {
             let rest = haystack.get(from..)?;
-            let hit = self.automaton.as_ref()?.find(rest)?;
-            let hit = from + hit.start();
+            let hit = from + self.find(rest)?.start;
             let start = haystack[from..hit].iter().rposition(|&byte| byte == b'\n').map_or(from, |end| from + end + 1);
             let end = haystack[hit..].iter().position(|&byte| byte == b'\n').map_or(haystack.len(), |end| hit + end);
             from = end + 1;

@@ -9,7 +9,12 @@ use serde_json::{Value, json};
 use crate::Style;
 
 pub(crate) fn render(report: &Report, _: &Style, out: &mut dyn io::Write) -> io::Result<()> {
-    out.write_all(checked(serde_json::to_string_pretty(report)).as_bytes())
+    out.write_all(pretty(report).as_bytes())
+}
+
+/// JSON over many lines.
+pub(crate) fn pretty<T: Serialize>(value: &T) -> String {
+    checked(serde_json::to_string_pretty(value))
 }
 
 /// JSON on one line.

@@ -114,6 +114,18 @@ Examples:
     #[command(after_help = GUARD_HELP)]
     Guard(GuardArgs),
 
+    /// Find integration failures in logs, grouped by cause and integration
+    #[command(after_help = "\
+Exit codes: 0 failures were recognised · 3 none were · 2 usage, configuration, or nothing could be read
+
+Examples:
+  lineman logs build.log deploy.log.gz
+  kubectl logs deploy/worker | lineman logs
+  terraform apply 2>&1 | tee apply.log | lineman logs --follow
+  lineman logs -f /var/log/platform.log
+  lineman logs job.log --format markdown >> \"$GITHUB_STEP_SUMMARY\"")]
+    Logs(LogsArgs),
+
     /// Show a saved JSON report in another format
     #[command(after_help = "Example:\n  lineman render report.json --format human")]
     Render(RenderArgs),
@@ -262,6 +274,37 @@ pub(crate) struct ExplainArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Logs, also packed with gzip, zstd or xz; `-` or none for standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Go on reading as one log grows, and tell each new failure at once; Ctrl-C ends it
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+
+    /// Look only into the catalog of this provider (repeatable)
+    #[arg(long, value_name = "ID")]
+    pub(crate) provider: Vec<String>,
+
+    /// How to print what was found
+    #[arg(long, value_name = "FORMAT", default_value = "human")]
+    pub(crate) format: LogsFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogsFormat {
+    Human,
+    /// `lineman.explanation/1`
+    Json,
+    Markdown,
+    /// Annotations of GitHub Actions
+    Github,
+    /// SARIF 2.1.0
+    Sarif,
+}
+
+#[derive(Clone, Debug, Args)]
 pub(crate) struct RenderArgs {
     /// A report written with `--format json` or `--output json=FILE`; `-` for standard input
     #[arg(value_name = "REPORT")]
@@ -310,7 +353,7 @@ pub(crate) enum SchemaOf {
     History,
     /// `lineman expiring --format json`
     Expiring,
-    /// `lineman explain --format json`
+    /// `lineman explain --format json` and `lineman logs --format json`
     Explanation,
     /// `lineman plugin verify --format json`
     Verification,
@@ -340,6 +383,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Plan(args) => commands::plan::run(&common, &args),
         Command::Explain(args) => commands::explain::run(&common, &args),
         Command::Guard(args) => commands::guard::run(&common, &args),
+        Command::Logs(args) => commands::logs::run(&common, &args),
         Command::Render(args) => commands::render::run(&common, &args),
         Command::List(args) => commands::list::run(&common, &args),
         Command::Plugin(command) => commands::plugin::run(&common, &command),

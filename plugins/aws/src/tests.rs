@@ -105,7 +105,16 @@ async fn a_key_tells_its_age() {
             user = user.key(newer);
         }
         let server = Server::start([Account::new(ACCOUNT).user(user)]).unwrap();
-        assert_eq!(summary(&harness(&server, json!({})).check("key").await), expect);
+        let seen = harness(&server, json!({})).check("key").await;
+        assert_eq!(summary(&seen), expect);
+        // Whoever replaces the key sees which one it is, and whether another waits.
+        let [told] = seen.outcome.credentials.as_slice() else { panic!("{:?}", seen.outcome.credentials) };
+        let superseded = expect.contains("superseded");
+        assert_eq!((told.secret.as_str(), told.newer_active), ("access_key_id", Some(superseded)));
+        assert!(told.created_at.is_some());
+        let (start, end) =
+            told.id.as_deref().and_then(|id| id.split_once('…')).expect("an id with its middle left out");
+        assert!(ID.starts_with(start) && ID.ends_with(end) && start.len() + end.len() < ID.len() / 2, "{told:?}");
     };
     let key = |age: i64| AccessKey::new(ID, SECRET).created(days_ago(age));
     let second = |age: i64| AccessKey::new("AKIALINEMANLAB00002X", SECRET).created(days_ago(age));

@@ -5,14 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
-use lineman_sdk::Timestamp;
 use lineman_sdk::prelude::*;
-use rustls::SignatureScheme;
-use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::pki_types::PrivateKeyDer;
-use rustls::pki_types::pem::PemObject;
+use lineman_sdk::{RsaKey, Timestamp};
 use serde_json::json;
 
 use crate::{GitHub, api};
@@ -69,36 +63,6 @@ pub(crate) struct Minted {
     pub(crate) token: Secret,
 }
 
-/// The key that signs assertions, or what is wrong with what is stored.
-pub(crate) fn key(pem: &str) -> Result<PrivateKeyDer<'static>, &'static str> {
-    let wrong = if pem.contains("PRIVATE KEY") {
-        if pem.contains("\\n") {
-            Some("has `\\n` where line ends should be")
-        } else if pem.trim().lines().count() < 3 {
-            Some("lost its line ends")
-        } else if pem.contains("ENCRYPTED") {
-            Some("is encrypted, which GitHub's never are")
-        } else if pem.contains("BEGIN OPENSSH") || pem.contains("BEGIN EC ") {
-            Some("is a key for something else: GitHub's are RSA keys")
-        } else {
-            None
-        }
-    } else if pem.contains("PUBLIC KEY") {
-        Some("is the public half")
-    } else if pem.contains("CERTIFICATE") {
-        Some("is a certificate")
-    } else {
-        Some("is no key in PEM")
-    };
-    if let Some(wrong) = wrong {
-        return Err(wrong);
-    }
-    let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| "is cut off or damaged")?;
-    let signs =
-        any_supported_type(&der).is_ok_and(|key| key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256]).is_some());
-    if signs { Ok(der) } else { Err("is no RSA key of 2048 bits or more, or is damaged") }
-}
-
 /// What `github/config` says of a key that cannot sign.
 pub(crate) fn malformed(wrong: &str) -> Finding {
     let (title, url) = KEY_DOC;
@@ -113,17 +77,10 @@ fn assertion(cx: &Cx<GitHub>) -> Result<Secret, Stop> {
     let (Some(pem), Some(id)) = (&cx.secrets().app_private_key, &cx.settings().app_id) else {
         return Err(Stop::missing_input("the app's id and private key are not both given"));
     };
-    let der = key(pem.expose()).map_err(malformed)?;
+    let key = RsaKey::read(pem).map_err(malformed)?;
     let now = Timestamp::now().as_second();
     let claims = json!({ "iat": now - BACK, "exp": now + LIFE, "iss": id.to_string() });
-    let encode = |value: &serde_json::Value| BASE64URL.encode(value.to_string());
-    let signed = format!("{}.{}", encode(&json!({ "alg": "RS256", "typ": "JWT" })), encode(&claims));
-    let signature = any_supported_type(&der)
-        .ok()
-        .and_then(|key| key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256]))
-        .and_then(|signer| signer.sign(signed.as_bytes()).ok())
-        .ok_or_else(|| malformed("cannot sign"))?;
-    let assertion = Secret::new(format!("{signed}.{}", BASE64URL.encode(signature)));
+    let assertion = key.token(&json!({}), &claims).ok_or_else(|| malformed("cannot sign"))?;
     cx.conceal("app assertion", &assertion);
     Ok(assertion)
 }
@@ -260,32 +217,4 @@ pub(crate) async fn check(cx: Cx<GitHub>) -> Outcome {
         }
     }
     working(&cx).await.map(drop)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use lineman_lab::keys::{Format, Kind, generate_as};
-
-    #[test]
-    fn keys_that_cannot_sign_say_why() {
-        let check = |pem: &str, expect: Result<(), &str>| {
-            assert_eq!(key(pem).map(drop), expect, "{}", pem.chars().take(40).collect::<String>());
-        };
-        let pair = generate_as(Kind::Rsa, Format::Pem, None).unwrap();
-        let pem = pair.private.as_str();
-        check(pem, Ok(()));
-        check(&generate_as(Kind::Rsa, Format::Pkcs8, None).unwrap().private, Ok(()));
-        check(&pem.replace('\n', "\r\n"), Ok(()));
-        check(&pem.replace('\n', "\\n"), Err("has `\\n` where line ends should be"));
-        check(&pem.replace('\n', " "), Err("lost its line ends"));
-        check(&pem[..pem.len() / 2], Err("is cut off or damaged"));
-        let lines: Vec<&str> = pem.lines().collect();
-        let short = [&lines[..8], &lines[9..]].concat().join("\n");
-        check(&short, Err("is no RSA key of 2048 bits or more, or is damaged"));
-        check("-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n", Err("is the public half"));
-        check(&pair.public, Err("is no key in PEM"));
-        let other = generate_as(Kind::Ecdsa, Format::Pem, None).unwrap();
-        check(&other.private, Err("is a key for something else: GitHub's are RSA keys"));
-    }
 }

@@ -1,7 +1,7 @@
 //! `github/config`: what can be known of the credential and the settings without asking anybody.
 
 use lineman_sdk::prelude::*;
-use lineman_sdk::{Flaw, Url};
+use lineman_sdk::{Flaw, RsaKey, Url};
 
 use crate::permissions::Wish;
 use crate::token::{self, Kind};
@@ -53,12 +53,12 @@ fn credential(settings: &Settings, secrets: &Secrets) -> Option<Finding> {
                 .remedy("Remove the one that the platform does not use."),
         ),
         (Some(token), None) => judge(token.expose()),
-        (None, Some(key)) => app_key(settings, key.expose()),
+        (None, Some(key)) => app_key(settings, key),
     }
 }
 
-fn app_key(settings: &Settings, pem: &str) -> Option<Finding> {
-    if let Err(wrong) = app::key(pem) {
+fn app_key(settings: &Settings, pem: &Secret) -> Option<Finding> {
+    if let Err(wrong) = RsaKey::read(pem) {
         return Some(app::malformed(wrong));
     }
     let Some(id) = &settings.app_id else {

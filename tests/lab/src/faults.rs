@@ -27,7 +27,7 @@ pub fn faults() -> &'static [Fault] {
 pub struct Fault {
     /// The name by which it is asked for, such as `sts/expired-token`.
     pub id: String,
-    /// Who answers so: `sts`, `iam`, `s3`, `git`, `github` or `gitlab`.
+    /// Who answers so: `sts`, `iam`, `s3`, `git`, `github`, `gitlab`, `gcp` or `azure`.
     pub service: String,
     /// The one operation answered so; `*` for all.
     pub operation: String,

@@ -239,6 +239,7 @@ impl Forge {
                     200,
                     &json!({
                         "id": 1, "name": "platform", "revoked": false, "scopes": token.scopes,
+                        "created_at": "2026-01-15T10:00:00.000Z",
                         "user_id": 7, "active": true, "expires_at": day,
                     }),
                 ))

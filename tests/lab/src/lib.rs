@@ -2,7 +2,7 @@
 //!
 //! Lineman is tested and shown on real protocols spoken by real clients: git, ssh and the
 //! provider's own tools work unmodified against these servers. What they stand in for is the
-//! other end: a forge, an account, a proxy, a certificate gone stale. [`aws`], [`github`],
+//! other end: a forge, an account, a proxy, a certificate gone stale. [`aws`], [`azure`], [`gcp`], [`github`],
 //! [`gitlab`] and the refusals of forges are *simulated* from the providers' documentation; every fault names the page it
 //! was taken from (`faults.toml`, `flavours.toml`). The Git transports themselves are real: git
 //! serves the repositories.
@@ -28,7 +28,9 @@
 
 pub mod api;
 pub mod aws;
+pub mod azure;
 mod faults;
+pub mod gcp;
 pub mod github;
 pub mod gitlab;
 pub mod http;

@@ -21,6 +21,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lineman-config", &["lineman-model"]),
     ("lineman-report", &["lineman-catalog", "lineman-model"]),
     ("lineman-history", &["lineman-model"]),
+    // What reads logs asks the catalogs; nothing of the host, so that whatever has bytes can use it.
+    ("lineman-logs", &["lineman-catalog", "lineman-model"]),
     (
         "lineman",
         &[
@@ -31,6 +33,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "lineman-guard",
             "lineman-history",
             "lineman-host",
+            "lineman-logs",
             "lineman-model",
             "lineman-net",
             "lineman-report",
@@ -41,7 +44,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lineman-misbehaving-exports-more", &["lineman-misbehaving-nonconforming"]),
     // Broken plugins: some go round the SDK to be broken where it would not let them.
     ("lineman-misbehaving-*", &["lineman-abi", "lineman-model", "lineman-sdk"]),
-    ("lineman-fuzz", &["lineman-catalog", "lineman-config", "lineman-engine", "lineman-host", "lineman-model"]),
+    (
+        "lineman-fuzz",
+        &["lineman-catalog", "lineman-config", "lineman-engine", "lineman-host", "lineman-logs", "lineman-model"],
+    ),
     ("lineman-lab", &["lineman-model"]),
     ("lineman-tests", &["lineman-lab", "lineman-model"]),
     ("xtask", &["lineman-lab", "lineman-model", "lineman-tests"]),

@@ -32,6 +32,11 @@ fn the_example_says_what_it_means() {
     let allowed = config.policy.endpoints.allow.as_deref().map(shown).unwrap_or_default();
     assert_eq!(allowed, ["*.example.com", "*.internal", "127.0.0.0/8"]);
     assert_eq!(shown(&config.policy.endpoints.deny), ["evil.example.com", "203.0.113.7/32"]);
+    let history = &config.history;
+    assert_eq!((history.enabled, history.keep_days, history.max_mb), (true, 30, 16));
+    assert_eq!(history.directory.as_deref(), Some(Path::new("/home/me/state")));
+    let key = history.fingerprint_key.as_ref().map(|key| &key.source);
+    assert_eq!(key, Some(&SecretSource::Env("LINEMAN_KEY".into())));
     let suppression = &config.suppress[0];
     assert_eq!((suppression.code.as_str(), suppression.until.to_string().as_str()), ("acme/key-old", "2027-01-31"));
 

@@ -115,6 +115,10 @@ fn of_the_main_file() {
         "version = 1\n[policy]\nallow_endpoint = []\ndeny_writes = \"no\"\nallow_endpoints = [\"https://a.example.com\", \"a.*\"]\ndeny_endpoints = \"*.example.com\"\n",
     );
     check_main(
+        "history",
+        "version = 1\n[history]\nenabled = \"no\"\nfingerprint_key = \"hunter2\"\nkeep = \"3 months\"\nmax_mb = 0\nmaxmb = 1\n",
+    );
+    check_main(
         "vantage",
         "version = 1\n[vantage]\nnmae = \"x\"\nname = 3\negress_ips = [\"203.0.113.0/33\", \"here\"]\necho_url = \"ftp://echo.example.com\"\n",
     );

@@ -41,6 +41,9 @@ fn the_schema_takes_the_example_and_no_mistake_in_it() {
     check("deny_writes = true", "deny_write = true");
     check("\"*.internal\"", "\"https://a.internal\"");
     check("egress_ips = [", "egress_ips = [1,");
+    check("fingerprint_key = {", "fingerprint_keys = {");
+    check("keep = \"30d\"", "keep = \"30 days\"");
+    check("max_mb = 16", "max_mb = 0");
     check("[defaults.acme.settings]", "[defaults.acne.settings]");
     check("region = \"eu-west-1\"", "region = \"eu-wset-1\"");
     check("attempts = 3", "atempts = 3");

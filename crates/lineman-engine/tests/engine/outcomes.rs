@@ -335,11 +335,14 @@ async fn the_exit_code_has_its_precedence() {
 #[tokio::test(start_paused = true)]
 async fn what_the_checks_say_besides_findings_is_gathered() {
     let script = r#"
-        access a/one = {"requirements":[{"id":"r1","status":"pass"},{"id":"r2","status":"pass"},{"id":"x","status":"pass"}],"expires":[{"what":"the key","at":"2030-01-01T00:00:00Z"}]}
+        access a/zero = {"credentials":[{"secret":"key","id":"AK…17","created_at":"2026-01-01T00:00:00Z"}]}
+        access a/one = {"credentials":[{"secret":"key","fingerprint":"forged","newer_active":true}],"requirements":[{"id":"r1","status":"pass"},{"id":"r2","status":"pass"},{"id":"x","status":"pass"}],"expires":[{"what":"the key","at":"2030-01-01T00:00:00Z"}]}
         operation a/two = {"requirements":[{"id":"r2","status":"fail"}],"expires":[{"what":"the token","at":"2029-01-01T00:00:00Z"},{"what":"the key","at":"2030-01-01T00:00:00Z"}],"not_proved":[{"level":"access","what":"deleting","why":"not simulated"}],"phases":[{"name":"dns","duration_ms":3,"ok":true}]}"#;
     let mut stage = Stage::new([("one", script)]);
     let requires = ["r1", "r2", "r3"].map(|id| Requirement { id: id.into(), words: Default::default() });
     stage.first().integration.requires = requires.to_vec();
+    let marks = [("key", "k:1"), ("token", "k:2")].map(|(name, mark)| (name.to_owned(), mark.to_owned()));
+    stage.first().fingerprints = marks.into();
     let report = stage.report().await.integrations.remove(0);
 
     let requirements: Vec<_> = report.requirements.iter().map(|it| (it.id.as_str(), it.status)).collect();
@@ -348,7 +351,15 @@ async fn what_the_checks_say_besides_findings_is_gathered() {
     assert_eq!(expires, ["the token", "the key"]);
     let not_proved: Vec<_> = report.not_proved.iter().map(|it| (it.level, it.what.as_str())).collect();
     assert_eq!(not_proved, [(Level::Access, "deleting")]);
-    assert_eq!(report.checks[2].phases.len(), 1);
+    assert_eq!(report.checks[3].phases.len(), 1);
+    // What plugins tell of a credential is put together; its mark is the host's to give.
+    let [key, token] = report.credentials.as_slice() else { panic!("{:?}", report.credentials) };
+    assert_eq!(
+        (key.secret.as_str(), key.fingerprint.as_deref(), key.id.as_deref()),
+        ("key", Some("k:1"), Some("AK…17"))
+    );
+    assert_eq!((key.created_at.is_some(), key.newer_active), (true, Some(true)));
+    assert_eq!((token.secret.as_str(), token.fingerprint.as_deref(), &token.id), ("token", Some("k:2"), &None));
 }
 
 #[tokio::test(start_paused = true)]

@@ -43,6 +43,19 @@ fn a_selection_runs_what_it_names_and_what_that_needs() {
 }
 
 #[test]
+fn single_integrations_can_be_asked_for_checks_of_their_own() {
+    let mut selection = Selection::default();
+    // One that the plugin has no more is not missed.
+    selection.only_of.insert("one".to_owned(), words(&["a/identity", "a/gone"]));
+    let view = planned(&selection).unwrap().view();
+    let runs = view.integrations.iter().map(|integration| {
+        let checks = integration.checks.iter().filter(|check| check.skip.is_none());
+        format!("{}: {}\n", integration.name, checks.map(|check| check.id.as_str()).collect::<Vec<_>>().join(" "))
+    });
+    assert_lines(&runs.collect::<String>(), "one: a/config a/reach a/identity\ntwo: b/reach b/clone", "only one");
+}
+
+#[test]
 fn a_word_that_names_no_check_is_refused() {
     let check = |only: &str, expected: &str| {
         let refused = planned(&Selection { only: words(&[only]), ..Selection::default() });

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use lineman_model::{
-    Attempt, Cause, CauseGroup, Certificate, CheckReport, Confidence, Evidence, Expiry, Finding, Header,
+    Attempt, Cause, CauseGroup, Certificate, CheckReport, Confidence, Credential, Evidence, Expiry, Finding, Header,
     IntegrationReport, Level, NotProved, Phase, PluginRef, REPORT_SCHEMA, Report, RequirementStatus, Run, Severity,
     Skip, SkipReason, Status, Summary, Suppressed, Vantage,
 };
@@ -151,6 +151,13 @@ pub(crate) fn passing_aws(name: &str) -> IntegrationReport {
         needs: Some("iam:SimulatePrincipalPolicy".into()),
     });
     made.requirements.push(RequirementStatus { id: "state".into(), status: Status::Unknown });
+    made.credentials.push(Credential {
+        secret: "access_key_id".into(),
+        fingerprint: Some("5f2a90c1:9f86d081884c7d65".into()),
+        id: Some("AKIA…9986".into()),
+        created_at: Some(at("2026-03-01T12:00:00Z")),
+        newer_active: Some(true),
+    });
     made.expires
         .push(Expiry { what: "certificate of sts.eu-west-1.amazonaws.com".into(), at: at("2027-04-01T12:00:00Z") });
     made

@@ -14,7 +14,7 @@ use crate::setup::Plugins;
 use crate::terminal;
 
 /// The exit code when nothing was recognised.
-const NOTHING: u8 = 3;
+pub(crate) const NOTHING: u8 = 3;
 /// The most that is read of a pasted text, bytes.
 const LIMIT: u64 = 1024 * 1024;
 
@@ -43,6 +43,11 @@ fn catalogs(common: &Common, providers: &[String]) -> Result<Vec<Catalog>, Failu
     } else {
         plugins.read_all();
     }
+    of(&plugins, providers)
+}
+
+/// The catalogs of the plugins whose descriptions were read, or of some of them.
+pub(crate) fn of(plugins: &Plugins, providers: &[String]) -> Result<Vec<Catalog>, Failure> {
     for provider in providers {
         if plugins.get(provider).is_none() {
             return Err(Failure::refused(format_args!(
@@ -85,7 +90,7 @@ fn read(what: Option<&str>) -> Result<String, Failure> {
 
 /// The catalogs of the plugins, and what belongs to nobody: a plugin's own words for the same come
 /// first.
-fn everything_known(catalogs: &[Catalog]) -> Vec<&Catalog> {
+pub(crate) fn everything_known(catalogs: &[Catalog]) -> Vec<&Catalog> {
     catalogs.iter().chain(Catalog::shared()).collect()
 }
 

@@ -6,18 +6,21 @@ mod heard;
 use lineman_catalog::Catalog;
 use lineman_config::Configured;
 use lineman_guard::{Ended, RunError, Supervisor};
+use lineman_logs::Ties;
 use lineman_model::{Report, Status};
 use lineman_report::{Format, Style};
 
 use crate::cli::{Common, GuardArgs};
 use crate::commands::check;
+use crate::commands::explain::{self, everything_known};
+use crate::commands::logs::concerned;
 use crate::failure::{self, Done, Failure};
 use crate::keeper::Keeper;
-use crate::running::{self, Inputs, Told};
+use crate::running::{self, Inputs};
 use crate::setup::Setup;
 use crate::terminal;
 use again::{Again, Patience};
-use heard::{Found, Heard};
+use heard::{Heard, Told};
 
 /// Our own refusal to start the command, as of other programs that run one.
 pub(crate) const REFUSED: u8 = 125;
@@ -28,8 +31,8 @@ const INTERRUPTED: u8 = 130;
 /// A command that may start, and what is known to explain its failure with.
 struct Ready {
     catalogs: Vec<Catalog>,
-    /// The integrations that were checked: names and providers.
-    checked: Vec<(String, String)>,
+    /// Tells which integration a failure is about.
+    ties: Ties,
 }
 
 pub(crate) fn run(common: &Common, args: &GuardArgs) -> Done {
@@ -50,7 +53,7 @@ fn ready(common: &Common, args: &GuardArgs) -> Result<Result<Ready, u8>, Failure
     let selected = setup.select(&which)?;
     setup.admit(common, &selected)?;
     setup.warnings().iter().for_each(|warning| failure::warn(warning));
-    let catalogs = catalogs(&setup)?;
+    let catalogs = explain::of(&setup.plugins, &[])?;
     let report = checked(common, &setup, &selected, args)?;
     let name = args.command.first().map(|name| name.to_string_lossy()).unwrap_or_default();
     let counted = match report.integrations.as_slice() {
@@ -79,8 +82,8 @@ fn ready(common: &Common, args: &GuardArgs) -> Result<Result<Ready, u8>, Failure
         return Ok(Err(REFUSED));
     }
     failure::note(&format!("{counted}: {}; starting `{name}`", report.verdict.as_str()));
-    let checked = selected.iter().map(|it| (it.integration.name.clone(), it.integration.provider.clone())).collect();
-    Ok(Ok(Ready { catalogs, checked }))
+    let ties = Ties::new(selected.iter().map(|configured| &configured.integration));
+    Ok(Ok(Ready { catalogs, ties }))
 }
 
 fn checked(common: &Common, setup: &Setup, selected: &[&Configured], args: &GuardArgs) -> Result<Report, Failure> {
@@ -89,7 +92,8 @@ fn checked(common: &Common, setup: &Setup, selected: &[&Configured], args: &Guar
         let keeper = Keeper::for_run(common, &setup.config, &args.run).await;
         let inputs = Inputs::resolve(selected, &args.run, &keeper).await;
         let (given, selection) = (inputs.given.clone(), check::selection(&args.checks));
-        let report = running::run(setup, selected, inputs, &selection, &args.run, &keeper, Told::People).await?;
+        let report =
+            running::run(setup, selected, inputs, &selection, &args.run, &keeper, running::Told::People).await?;
         keeper.keep(&report, &given);
         Ok(report)
     });
@@ -100,15 +104,6 @@ fn checked(common: &Common, setup: &Setup, selected: &[&Configured], args: &Guar
     done
 }
 
-fn catalogs(setup: &Setup) -> Result<Vec<Catalog>, Failure> {
-    let read = setup.plugins.descriptions().map(|description| {
-        Catalog::from_value(&description.id, &description.catalog).map_err(|error| {
-            Failure::refused(format_args!("the catalog of plugin `{}` is wrong: {error}", description.id))
-        })
-    });
-    read.collect()
-}
-
 /// How to print for people on standard error: standard output is the command's.
 fn style(common: &Common) -> Style {
     terminal::style_of(common, &std::io::stderr())
@@ -117,7 +112,7 @@ fn style(common: &Common) -> Style {
 impl Ready {
     /// Runs the command, as often as it takes; gives the exit code.
     fn run(&self, common: &Common, args: &GuardArgs) -> u8 {
-        let catalogs: Vec<&Catalog> = self.catalogs.iter().chain(Catalog::shared()).collect();
+        let catalogs = everything_known(&self.catalogs);
         let supervisor = match Supervisor::new() {
             Ok(supervisor) => supervisor,
             Err(error) => {
@@ -128,7 +123,7 @@ impl Ready {
         let name = args.command.first().map(|name| name.to_string_lossy()).unwrap_or_default();
         let mut patience = Patience::new(args.retry, args.retry_delay);
         loop {
-            let mut heard = Heard::default();
+            let mut heard = Heard::new(&catalogs, &self.ties);
             let ended = match supervisor.run(&args.command, &mut |stream, bytes| heard.feed(stream, bytes)) {
                 Ok(Ended::Code(0)) => return 0,
                 Ok(ended) => ended,
@@ -139,9 +134,8 @@ impl Ready {
                 Ended::Signal(signal) => format!("`{name}` was ended by signal {signal}"),
             };
             let interrupted = supervisor.asked_to_end().is_some() || matches!(ended, Ended::Signal(_));
-            let found = heard.explain(&catalogs);
-            let known: Vec<_> = found.iter().map(Found::known).collect();
-            let why = match patience.judge(&known, interrupted) {
+            let told = heard.end();
+            let why = match patience.judge(&told.known(), interrupted) {
                 Again::After(pause, why) => {
                     failure::note(&format!("{how}; {why}"));
                     if supervisor.wait(pause).is_none() {
@@ -151,27 +145,27 @@ impl Ready {
                 }
                 Again::Not(why) => why,
             };
-            self.tell(common, &how, &found);
+            tell(common, &how, &told);
+            let concerned = concerned(&told.report.explanation, &self.ties);
+            if !concerned.is_empty() {
+                failure::note(&format!("look again when that is mended: lineman check {}", concerned.join(" ")));
+            }
             if let Some(why) = why {
                 failure::note(&why);
             }
             return ended.exit_code();
         }
     }
+}
 
-    /// The causes, below the command's own output.
-    fn tell(&self, common: &Common, how: &str, found: &[Found<'_>]) {
-        if found.is_empty() {
-            failure::note(&format!("{how}; nothing in its output is a known failure"));
-            return;
+/// The causes, below the command's own output.
+fn tell(common: &Common, how: &str, told: &Told<'_>) {
+    match told.shown(&style(common)) {
+        Some(text) => {
+            failure::note(&format!("{how}; in its output:"));
+            terminal::tell(format!("\n{text}").as_bytes());
         }
-        failure::note(&format!("{how}; in its output:"));
-        terminal::tell(heard::shown(found, &style(common)).as_bytes());
-        let concerned = self.checked.iter().filter(|(_, provider)| found.iter().any(|one| one.provider() == provider));
-        let concerned: Vec<&str> = concerned.map(|(name, _)| name.as_str()).collect();
-        if !concerned.is_empty() {
-            failure::note(&format!("look again when that is mended: lineman check {}", concerned.join(" ")));
-        }
+        None => failure::note(&format!("{how}; nothing in its output is a known failure")),
     }
 }
 

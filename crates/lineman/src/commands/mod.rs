@@ -7,6 +7,7 @@ pub(crate) mod explain;
 pub(crate) mod guard;
 pub(crate) mod history;
 pub(crate) mod list;
+pub(crate) mod logs;
 pub(crate) mod plan;
 pub(crate) mod plugin;
 pub(crate) mod render;

@@ -1,0 +1,155 @@
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use lineman_catalog::{EXPLANATION_SCHEMA, Explained, Explanation, Match, Matched, Occurrence};
+use lineman_model::{Cause, Level, Severity};
+
+/// Most different failures that are kept apart; of more, only those are counted whose code and
+/// integration are known already.
+const MOST: usize = 500;
+/// Other resources that the same failure hit, kept beside the first.
+const MOST_PLACES: usize = 20;
+
+/// The same failure of the same integration, however often it happened.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Group {
+    /// What it is, with the words of the first time.
+    pub explained: Explained,
+    /// How often.
+    pub count: u64,
+    /// The first time.
+    pub first: Occurrence,
+    /// The last time.
+    pub last: Occurrence,
+    /// The integration that it concerns, where the log tells.
+    pub integration: Option<String>,
+    /// The longest that the provider asked to wait.
+    pub retry_after: Option<Duration>,
+    /// The resources of a provisioning tool that it hit.
+    pub addresses: Vec<String>,
+}
+
+/// What a log tells.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    groups: Vec<Group>,
+    index: HashMap<Key, usize>,
+    /// Lines that were read.
+    pub lines: u64,
+    /// Bytes that were read, unpacked.
+    pub bytes: u64,
+    /// Failures of codes that came after too many others.
+    pub uncounted: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    code: String,
+    integration: Option<String>,
+    /// None for all that came after too many different ones.
+    message: Option<String>,
+}
+
+impl From<&Group> for Explained {
+    fn from(group: &Group) -> Explained {
+        Explained {
+            count: Some(group.count),
+            first: Some(group.first.clone()),
+            last: Some(group.last.clone()),
+            integration: group.integration.clone(),
+            retry_after_ms: group.retry_after.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            ..group.explained.clone()
+        }
+    }
+}
+
+impl Summary {
+    /// The failures, those of one cause together: the grave and frequent first.
+    pub fn groups(&self) -> Vec<&Group> {
+        let mut often: HashMap<&Cause, u64> = HashMap::new();
+        self.groups.iter().for_each(|group| *often.entry(&group.explained.cause).or_default() += group.count);
+        let mut groups: Vec<&Group> = self.groups.iter().collect();
+        groups.sort_by_key(|group| {
+            let cause = &group.explained.cause;
+            let severity = Severity::of(cause, Level::Reach);
+            let gravity = [Severity::Fail, Severity::Unknown, Severity::Warn, Severity::Info];
+            let gravity = gravity.iter().position(|other| *other == severity);
+            (gravity, Reverse(often.get(cause)), cause.as_str(), Reverse(group.count), group.first.line)
+        });
+        groups
+    }
+
+    /// The failures from the one of a number on, as they were first seen.
+    pub fn since(&self, number: usize) -> &[Group] {
+        self.groups.get(number..).unwrap_or_default()
+    }
+
+    /// Whether nothing was recognised.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
+    /// How many failures there were.
+    pub fn count(&self) -> u64 {
+        self.groups.iter().map(|group| group.count).sum::<u64>() + self.uncounted
+    }
+
+    /// What is printed as JSON.
+    pub fn explanation(&self) -> Explanation {
+        Explanation {
+            schema: EXPLANATION_SCHEMA.to_owned(),
+            matches: self.groups().into_iter().map(Explained::from).collect(),
+        }
+    }
+
+    /// Adds a failure.
+    pub(crate) fn add(
+        &mut self,
+        found: &Match<'_>,
+        at: Occurrence,
+        integration: Option<&str>,
+        retry_after: Option<Duration>,
+    ) {
+        let mut key = Key {
+            code: found.code.clone(),
+            integration: integration.map(str::to_owned),
+            message: Some(found.message.clone()),
+        };
+        if self.groups.len() >= MOST && !self.index.contains_key(&key) {
+            key.message = None;
+            if !self.index.contains_key(&key) && self.groups.len() >= 2 * MOST {
+                self.uncounted += 1;
+                return;
+            }
+        }
+        let address = found.origin.as_ref().and_then(|origin| origin.address.clone());
+        match self.index.get(&key).and_then(|at| self.groups.get_mut(*at)) {
+            Some(group) => {
+                group.count += 1;
+                group.retry_after = group.retry_after.max(retry_after);
+                if let Some(address) = address
+                    && group.addresses.len() < MOST_PLACES
+                    && !group.addresses.contains(&address)
+                {
+                    group.addresses.push(address);
+                }
+                group.last = at;
+            }
+            None => {
+                self.index.insert(key, self.groups.len());
+                let mut explained = Explained::from(found);
+                explained.matched = Matched { line: Some(at.line), ..explained.matched };
+                self.groups.push(Group {
+                    explained,
+                    count: 1,
+                    first: at.clone(),
+                    last: at,
+                    integration: integration.map(str::to_owned),
+                    retry_after,
+                    addresses: address.into_iter().collect(),
+                });
+            }
+        }
+    }
+}

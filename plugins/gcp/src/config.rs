@@ -1,0 +1,194 @@
+//! `gcp/config`: what can be known of the credential and the settings without asking anybody.
+
+use lineman_sdk::prelude::*;
+
+use crate::credential::{Credential, EXTERNAL, KEY, is_googles};
+use crate::requirement::Wish;
+use crate::{Gcp, Settings};
+
+const PROJECTS: (&str, &str) =
+    ("Creating and managing projects", "https://cloud.google.com/resource-manager/docs/creating-managing-projects");
+
+/// Reports everything that is wrong at once: each takes a change of the configuration.
+pub(crate) async fn check(cx: Cx<Gcp>) -> Outcome {
+    let settings = cx.settings();
+    match Credential::read(cx.secrets()) {
+        Ok(credential) => universe(&cx, &credential),
+        Err(wrong) => cx.report(wrong.finding()),
+    }
+    names(settings).into_iter().for_each(|fault| cx.report(fault));
+    for (index, requirement) in cx.requires().iter().enumerate() {
+        if let Err(message) = Wish::read(requirement, settings) {
+            cx.report(
+                fault("requirement-unclear", &format!("/requires/{index}"), message)
+                    .remedy("Write `permission = \"compute.instances.create\"`, with `resource` where it is not the project, or `api = \"compute.googleapis.com\"`."),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn fault(code: &str, pointer: &str, message: impl Into<String>) -> Finding {
+    Finding::new(format!("gcp/{code}"), Cause::ConfigInvalid, message).pointer(pointer)
+}
+
+/// Whether the credential is one of the universe that the settings name, and sends its secrets
+/// nowhere else.
+fn universe(cx: &Cx<Gcp>, credential: &Credential) {
+    let universe = &cx.settings().universe_domain;
+    if let Some(made) = credential.universe().filter(|made| made != universe) {
+        let message = format!("The credential is one of the universe {made}, and the setting says {universe}.");
+        cx.report(
+            fault("universe-wrong", "/settings/universe_domain", message)
+                .remedy(format!("Set `universe_domain = \"{made}\"`, or store a credential of {universe}.")),
+        );
+        return;
+    }
+    for (field, address) in credential.addresses() {
+        if !is_googles(address, universe) {
+            let secret = if field == "token_uri" { KEY } else { EXTERNAL };
+            let message = format!("The credential's `{field}` is no address of Google's.");
+            cx.report(
+                Finding::new("gcp/foreign-address", Cause::ConfigEndpointWrong, message)
+                    .pointer(format!("/secrets/{secret}"))
+                    .detail("A client that trusts it sends what proves its identity there; Lineman does not.")
+                    .remedy("Store the file as Google gave it out, and find out who changed it.")
+                    .doc(
+                        "Security requirements when using credential configurations from an external source",
+                        "https://cloud.google.com/docs/authentication/external/externally-sourced-credentials",
+                    ),
+            );
+        }
+    }
+}
+
+fn names(settings: &Settings) -> Vec<Finding> {
+    let mut faults = Vec::new();
+    for (key, project) in [("project_id", &settings.project_id), ("quota_project", &settings.quota_project)] {
+        if let Some(project) = project.as_deref().filter(|project| !is_project(project)) {
+            let message = format!("`{project}` is not the id of a project.");
+            let finding = fault("project-name", &format!("/settings/{key}"), message);
+            let finding =
+                finding.remedy("Write the project's id, such as `acme-prod`: not its name, nor `projects/…`.");
+            faults.push(finding.doc(PROJECTS.0, PROJECTS.1));
+        }
+    }
+    for (key, account) in [("service_account", &settings.service_account), ("impersonate", &settings.impersonate)] {
+        if let Some(account) = account.as_deref().filter(|account| !is_account(account)) {
+            let message = format!("`{account}` is not the address of a service account.");
+            let finding = fault("account-name", &format!("/settings/{key}"), message);
+            faults.push(finding.remedy("Write its address: `NAME@PROJECT.iam.gserviceaccount.com`."));
+        }
+    }
+    if let Some(bucket) = settings.state_bucket.as_deref().filter(|bucket| !is_bucket(bucket)) {
+        let name = bucket.trim_start_matches("gs://").split('/').next().unwrap_or_default();
+        let remedy = match is_bucket(name) {
+            true => format!("Write `state_bucket = \"{name}\"`."),
+            false => "Write the bucket's name alone.".to_owned(),
+        };
+        let message = format!("`{bucket}` is not the name of a bucket.");
+        faults.push(
+            fault("bucket-name", "/settings/state_bucket", message)
+                .remedy(remedy)
+                .doc("About Cloud Storage buckets", "https://cloud.google.com/storage/docs/buckets#naming"),
+        );
+    }
+    if let Some(region) = settings.region.as_deref().filter(|region| !is_region(region)) {
+        let message = format!("`{region}` is not a region.");
+        let remedy = match region.rsplit_once('-') {
+            Some((region, zone)) if zone.len() == 1 && is_region(region) => {
+                format!("Write `region = \"{region}\"`: that is a zone.")
+            }
+            _ => "Write a region, such as `europe-west1`.".to_owned(),
+        };
+        faults.push(fault("region-name", "/settings/region", message).remedy(remedy));
+    }
+    let universe = &settings.universe_domain;
+    let domain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'.' | b'-');
+    if !universe.contains('.') || !universe.bytes().all(domain) || universe.starts_with('.') {
+        faults.push(
+            fault(
+                "universe-name",
+                "/settings/universe_domain",
+                format!("`{universe}` is not the domain of a universe."),
+            )
+            .remedy("Write the domain alone, such as `googleapis.com`."),
+        );
+    }
+    faults
+}
+
+/// An id of 6 to 30 characters, below a domain for old projects of an organisation, or a number.
+fn is_project(text: &str) -> bool {
+    let id = text.rsplit_once(':').map_or(text, |(_, id)| id);
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let number = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+    number
+        || ((6..=30).contains(&id.len())
+            && id.bytes().all(plain)
+            && id.starts_with(|c: char| c.is_ascii_lowercase())
+            && !id.ends_with('-'))
+}
+
+fn is_account(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    text.split_once('@').is_some_and(|(name, domain)| {
+        !name.is_empty()
+            && name.chars().all(plain)
+            && domain.chars().all(plain)
+            && domain.ends_with("gserviceaccount.com")
+    })
+}
+
+fn is_bucket(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.');
+    (3..=222).contains(&text.len()) && text.bytes().all(plain)
+}
+
+/// `europe-west1`, and the multi-regions.
+fn is_region(text: &str) -> bool {
+    let region = text.split_once('-').is_some_and(|(area, rest)| {
+        let letters = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase());
+        let name = rest.trim_end_matches(|c: char| c.is_ascii_digit());
+        letters(area) && letters(name) && name.len() < rest.len()
+    });
+    region || matches!(text, "us" | "eu" | "asia" | "global")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_cannot_be_meant_are_found() {
+        let check = |json: &str, expect: &[&str]| {
+            let settings: Settings = serde_json::from_str(json).unwrap();
+            let found: Vec<String> = names(&settings)
+                .iter()
+                .map(|finding| format!("{} {}", finding.code, finding.remedies.first().map_or("", |it| &it.text)))
+                .collect();
+            assert_eq!(found, expect, "{json}");
+        };
+        check(r#"{"project_id": "acme-prod", "quota_project": "123456789012", "region": "europe-west1"}"#, &[]);
+        check(r#"{"project_id": "example.com:acme-prod", "state_bucket": "acme-state", "region": "eu"}"#, &[]);
+        let project = "gcp/project-name Write the project's id, such as `acme-prod`: not its name, nor `projects/…`.";
+        check(r#"{"project_id": "Acme Prod"}"#, &[project]);
+        check(r#"{"project_id": "projects/acme-prod"}"#, &[project]);
+        check(
+            r#"{"impersonate": "deployer"}"#,
+            &["gcp/account-name Write its address: `NAME@PROJECT.iam.gserviceaccount.com`."],
+        );
+        check(
+            r#"{"state_bucket": "gs://acme-state/prefix"}"#,
+            &["gcp/bucket-name Write `state_bucket = \"acme-state\"`."],
+        );
+        check(
+            r#"{"region": "europe-west1-b"}"#,
+            &["gcp/region-name Write `region = \"europe-west1\"`: that is a zone."],
+        );
+        check(
+            r#"{"universe_domain": "https://googleapis.com"}"#,
+            &["gcp/universe-name Write the domain alone, such as `googleapis.com`."],
+        );
+    }
+}
