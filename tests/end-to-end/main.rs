@@ -21,6 +21,7 @@ mod containment;
 mod documents;
 mod doors;
 mod forges;
+mod guard;
 mod history;
 mod install;
 mod isolation;

@@ -108,6 +108,12 @@ pub const COMPONENTS: &[Component] = &[
         source: Source::Npm("@octokit/openapi@23.0.2"),
         probe: &["test", "-f", "{target}/npm/node_modules/@octokit/openapi/generated/api.github.com.json"],
     },
+    Component { name: "aws-cli", source: Source::Pip("awscli>=1.40"), probe: &["{target}/venv/bin/aws", "--version"] },
+    Component {
+        name: "terraform",
+        source: Source::Machine("OpenTofu or Terraform on the search path"),
+        probe: &["sh", "-c", "tofu version || terraform version"],
+    },
     // Google's own descriptions of its APIs.
     Component {
         name: "google-discovery",

@@ -35,6 +35,7 @@
 //! remedies = ["Create a new key.", { text = "List the keys.", argv = ["acme", "keys"], who = "administrator" }]
 //! docs = [{ title = "Errors", url = "https://docs.example.com/errors" }]
 //! capture = ['(?<key>AK[0-9]{4})']            # looked for to fill the message; never a condition
+//! transient = false                           # whether trying again unchanged may succeed; as the cause has it
 //! priority = 0                                # added to the weight
 //! deprecated = false                          # whether the code is on its way out
 //! replaced_by = "key-rejected"                # and which one of this catalog takes its place

@@ -34,6 +34,9 @@ pub struct Rule {
     /// Patterns whose groups fill the templates; they decide nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capture: Vec<String>,
+    /// Whether trying again unchanged may succeed, where the cause alone does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transient: Option<bool>,
     /// Added to the weight of what matched.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: i32,
@@ -50,6 +53,13 @@ pub struct Rule {
     pub example: Vec<Sample>,
     /// What looks alike and is not matched.
     pub near_miss: Vec<Sample>,
+}
+
+impl Rule {
+    /// Whether trying again unchanged may succeed.
+    pub fn is_transient(&self) -> bool {
+        self.transient.unwrap_or_else(|| self.cause.is_transient())
+    }
 }
 
 fn is_zero(priority: &i32) -> bool {

@@ -48,5 +48,6 @@ pub use package::Package;
 pub use policy::endpoints as refused_endpoints;
 pub use programs::find as find_programs;
 pub use signature::{TrustedKeys, signer};
+pub use strays::disown;
 pub use trust::{Held, Trust, TrustError, verify_libraries};
 pub use worker::{WORKER_ARGUMENT, is_worker, main as worker_main};

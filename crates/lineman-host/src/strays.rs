@@ -28,6 +28,12 @@ pub(crate) fn adopt() -> io::Result<()> {
     Ok(rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?)
 }
 
+/// Has orphans go where the system sends them, as before a host was started. A process that goes on
+/// to run a program of its user's must not adopt what that program leaves behind.
+pub fn disown() -> io::Result<()> {
+    Ok(rustix::process::set_child_subreaper(None)?)
+}
+
 /// Starts a worker, which is then known not to be a stray.
 pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
     // Held while it starts, so that nobody sees the child and does not know it.

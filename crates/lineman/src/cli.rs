@@ -1,5 +1,6 @@
 //! The command line: what can be said, and which exit code an answer becomes.
 
+mod guard;
 mod history;
 mod plugin;
 
@@ -8,10 +9,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use lineman_model::Level;
 use lineman_report::Format;
 
+pub(crate) use guard::GuardArgs;
 pub(crate) use history::{ExpiringArgs, HistoryArgs, RetestArgs};
 pub(crate) use plugin::{InfoFormat, PluginCommand, VerifyArgs, VerifyFormat};
 
@@ -36,6 +38,16 @@ struct Cli {
 const EXIT_CODES: &str = "\
 Exit codes: 0 every required check passed · 1 something failed · 2 usage, configuration or trust,
 nothing ran · 3 undetermined · 4 a plugin or Lineman failed · 130 interrupted";
+
+const GUARD_HELP: &str = "\
+Examples:
+  lineman guard -- make deploy
+  lineman guard --for prod-cloud prod-git --level access -- make deploy
+  lineman guard --require pass --retry 3 -- make deploy
+
+Standard input, terminal and signals are the command's, and so is the exit code; a command that a
+signal ended gives 128 and the signal's number. Of its own, guard exits with 125 when it does not
+start the command, 126 when the command cannot be run, 127 when there is none, 130 when interrupted.";
 
 /// The configuration file, unless another one is named.
 pub(crate) const CONFIGURATION: &str = "lineman.toml";
@@ -97,6 +109,10 @@ Examples:
   lineman explain error.txt --provider git
   lineman explain credential.expired")]
     Explain(ExplainArgs),
+
+    /// Check, then run a command; when it fails, explain why, and run it again if that may help
+    #[command(after_help = GUARD_HELP)]
+    Guard(GuardArgs),
 
     /// Find integration failures in logs, grouped by cause and integration
     #[command(after_help = "\
@@ -345,12 +361,17 @@ pub(crate) enum SchemaOf {
 
 /// Runs the program.
 pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let cli = match Cli::try_parse_from(&args) {
         Ok(cli) => cli,
         Err(error) => {
             // Help that nobody reads to its end is no failure.
             let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return match u8::try_from(error.exit_code()) {
+                Ok(0) => ExitCode::SUCCESS,
+                _ if means_guard(&args) => ExitCode::from(commands::guard::REFUSED),
+                code => ExitCode::from(code.unwrap_or(2)),
+            };
         }
     };
     let Cli { command, common } = cli;
@@ -361,6 +382,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Expiring(args) => commands::expiring::run(&common, &args),
         Command::Plan(args) => commands::plan::run(&common, &args),
         Command::Explain(args) => commands::explain::run(&common, &args),
+        Command::Guard(args) => commands::guard::run(&common, &args),
         Command::Logs(args) => commands::logs::run(&common, &args),
         Command::Render(args) => commands::render::run(&common, &args),
         Command::List(args) => commands::list::run(&common, &args),
@@ -372,6 +394,13 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) => error.show(&common),
     }
+}
+
+/// Whether a command line that is wrong was one for `guard`, whose exit codes are otherwise those of
+/// the command that it was to run.
+fn means_guard(args: &[OsString]) -> bool {
+    let forgiving = Cli::command().ignore_errors(true).try_get_matches_from(args);
+    forgiving.is_ok_and(|matches| matches.subcommand_name() == Some("guard"))
 }
 
 fn key_value(text: &str) -> Result<(String, String), String> {
@@ -394,8 +423,6 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

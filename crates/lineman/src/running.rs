@@ -14,6 +14,7 @@ use lineman_history::Given;
 use lineman_host::{Confinement, Host, HostOptions, PluginSpec, refused_endpoints};
 use lineman_model::{Event, Finding, Report, Vantage};
 use lineman_report::{Format, Style};
+use rustix::process::Signal;
 
 use crate::cli::{Common, RunArgs};
 use crate::executor::Workers;
@@ -118,8 +119,9 @@ pub(crate) async fn run(
 
 /// Resolves when the user wants an end.
 pub(crate) async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Without a handler the system's own ends the process.
+    // What a shell puts into the background is not to hear; with a handler it would.
+    if lineman_guard::is_ignored(Signal::INT.as_raw()) || tokio::signal::ctrl_c().await.is_err() {
+        // Without a handler the system does what it always does.
         std::future::pending::<()>().await;
     }
 }

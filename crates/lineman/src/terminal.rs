@@ -1,6 +1,7 @@
 //! What the terminal can show, and what is shown on it while a run takes its time.
 
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -40,35 +41,40 @@ impl Colour {
 
 /// How to print for people on standard output.
 pub(crate) fn style(common: &Common) -> Style {
-    let stdout = std::io::stdout();
-    Style { width: width(), colour: common.color.on(&stdout), unicode: unicode(), verbose: common.verbose }
+    style_of(common, &std::io::stdout())
 }
 
-fn width() -> usize {
-    let asked = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok().map(|size| usize::from(size.ws_col));
+/// How to print for people on a stream.
+pub(crate) fn style_of(common: &Common, stream: &(impl IsTerminal + AsFd)) -> Style {
+    Style { width: width(stream), colour: common.color.on(stream), unicode: unicode(stream), verbose: common.verbose }
+}
+
+fn width(stream: &impl AsFd) -> usize {
+    let asked = rustix::termios::tcgetwinsize(stream).ok().map(|size| usize::from(size.ws_col));
     let columns = || std::env::var("COLUMNS").ok()?.parse().ok();
     asked.filter(|width| *width > 0).or_else(columns).unwrap_or(80)
 }
 
 /// Everything shows Unicode today but a terminal whose locale says otherwise.
-fn unicode() -> bool {
+fn unicode(stream: &impl IsTerminal) -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    !(matches!(locale.as_deref(), Some("C" | "POSIX")) && std::io::stdout().is_terminal())
+    !(matches!(locale.as_deref(), Some("C" | "POSIX")) && stream.is_terminal())
 }
 
 /// A mistake in the configuration, with its place.
 pub(crate) fn diagnostic(error: &dyn Diagnostic, colour: Colour) -> String {
-    let theme = match (colour.on(&std::io::stderr()), unicode()) {
+    let theme = match (colour.on(&std::io::stderr()), unicode(&std::io::stdout())) {
         (true, true) => GraphicalTheme::unicode(),
         (true, false) => GraphicalTheme::ascii(),
         (false, true) => GraphicalTheme::unicode_nocolor(),
         (false, false) => GraphicalTheme::none(),
     };
     let mut text = String::new();
-    let shown =
-        GraphicalReportHandler::new_themed(theme).with_width(width().clamp(60, 120)).render_report(&mut text, error);
+    let shown = GraphicalReportHandler::new_themed(theme)
+        .with_width(width(&std::io::stdout()).clamp(60, 120))
+        .render_report(&mut text, error);
     if shown.is_err() {
         text = format!("{error}\n");
     }
@@ -80,6 +86,11 @@ pub(crate) fn print(text: &[u8]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     out.write_all(text)?;
     out.flush()
+}
+
+/// Writes to standard error, beside an output that is not ours. Who does not listen has no need to.
+pub(crate) fn tell(text: &[u8]) {
+    let _ = std::io::stderr().lock().write_all(text);
 }
 
 /// Shows how far a run has come, on stderr, when that is a terminal; and takes itself away.

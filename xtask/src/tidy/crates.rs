@@ -15,6 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("lineman-host", &["lineman-abi", "lineman-model"]),
     // The judge of plugins drives them as the host does, and holds their catalogs to their examples.
     ("lineman-conformance", &["lineman-catalog", "lineman-host", "lineman-model"]),
+    // It knows nothing of ours.
+    ("lineman-guard", &[]),
     ("lineman-engine", &["lineman-model"]),
     ("lineman-config", &["lineman-model"]),
     ("lineman-report", &["lineman-catalog", "lineman-model"]),
@@ -28,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "lineman-config",
             "lineman-conformance",
             "lineman-engine",
+            "lineman-guard",
             "lineman-history",
             "lineman-host",
             "lineman-logs",

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use lineman_catalog::{Catalog, Explained};
+use lineman_catalog::{Catalog, Explained, Explanation};
 use lineman_logs::{Follow, Scanner, Summary, Ties, open, unpacked};
 use lineman_report::{LogFormat, LogReport, Style};
 
@@ -194,8 +194,14 @@ fn when_interrupted(sender: SyncSender<Woken>) -> Result<(), Failure> {
 
 fn report(summary: &Summary, ties: &Ties) -> LogReport {
     let explanation = summary.explanation();
+    let retest = concerned(&explanation, ties);
+    LogReport { explanation, lines: summary.lines, bytes: summary.bytes, uncounted: summary.uncounted, retest }
+}
+
+/// The integrations that failures concern.
+pub(crate) fn concerned(explanation: &Explanation, ties: &Ties) -> Vec<String> {
     let mut known = BTreeSet::new();
-    let mut retest = Vec::new();
+    let mut names = Vec::new();
     for one in &explanation.matches {
         // Where the log does not tell, and the provider has one integration alone, it is that one.
         let mut of_provider = ties.with_provider(&one.provider);
@@ -203,10 +209,10 @@ fn report(summary: &Summary, ties: &Ties) -> LogReport {
         if let Some(name) = one.integration.as_deref().or(only)
             && known.insert(name.to_owned())
         {
-            retest.push(name.to_owned());
+            names.push(name.to_owned());
         }
     }
-    LogReport { explanation, lines: summary.lines, bytes: summary.bytes, uncounted: summary.uncounted, retest }
+    names
 }
 
 fn format(format: LogsFormat) -> LogFormat {

@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod expiring;
 pub(crate) mod explain;
+pub(crate) mod guard;
 pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod logs;

@@ -27,6 +27,8 @@ enum Behaviour {
     Fail,
     /// Judges the secret by its first word: `good`, `denied`, `ending` (on a day), else refused.
     Judge,
+    /// Cannot tell, because the provider throttles.
+    Throttled,
     Panic,
     Abort,
     ExitZero,
@@ -148,6 +150,9 @@ async fn act(cx: Cx<Misbehaving>) -> Outcome {
             .doc("Credentials", "https://example.com/credentials")
             .into()),
         Behaviour::Judge => judge(&cx),
+        Behaviour::Throttled => {
+            Err(cx.finding("throttled", Cause::ProviderRateLimited, "The provider throttles.").remedy("Wait.").into())
+        }
         Behaviour::Panic => panic!("this check panics"),
         Behaviour::Abort => std::process::abort(),
         Behaviour::ExitZero => std::process::exit(0),
