@@ -91,7 +91,7 @@ impl Chatter {
 
     /// Appends a line, with its end.
     pub fn line(&mut self, out: &mut Vec<u8>) {
-        let kinds = if self.next() % 50 == 0 { LOOKALIKES } else { CHATTER };
+        let kinds = if self.next().is_multiple_of(50) { LOOKALIKES } else { CHATTER };
         let kind = kinds[self.below(kinds.len())];
         self.lines += 1;
         let mut text = std::mem::take(&mut self.scratch);
