@@ -220,7 +220,7 @@ fn google_describes_every_request_that_is_made() {
     for mut integration in integrations {
         // Each service has an endpoint of its own, so that its requests can be told from the others'.
         let own = |service: &&str| ((*service).to_owned(), format!("{}/{service}", cloud.url()).into());
-        let endpoints: toml::Table = gcp::SERVICES.iter().map(|service| own(service)).collect();
+        let endpoints: toml::Table = gcp::SERVICES.iter().map(own).collect();
         integration.connection.remove("endpoint_url");
         integration.connection.insert("endpoints".to_owned(), endpoints.into());
         let directory = tempfile::tempdir().unwrap();

@@ -184,8 +184,11 @@ fn shown(program: &OsString) -> String {
     program.to_string_lossy().into_owned()
 }
 
+/// What is told of every piece that the command writes.
+type Heard<'a> = dyn FnMut(Stream, &[u8]) + Send + 'a;
+
 /// Who listens, until listening fails: that is no reason to keep the command from writing.
-struct Listener<'a>(Mutex<Option<&'a mut (dyn FnMut(Stream, &[u8]) + Send)>>);
+struct Listener<'a>(Mutex<Option<&'a mut Heard<'a>>>);
 
 impl Listener<'_> {
     fn hear(&self, stream: Stream, bytes: &[u8]) {

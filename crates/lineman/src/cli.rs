@@ -121,7 +121,7 @@ Exit codes: 0 failures were recognised · 3 none were · 2 usage, configuration,
 Examples:
   lineman logs build.log deploy.log.gz
   kubectl logs deploy/worker | lineman logs
-  terraform apply 2>&1 | tee apply.log | lineman logs --follow
+  make deploy 2>&1 | tee deploy.log | lineman logs --follow
   lineman logs -f /var/log/platform.log
   lineman logs job.log --format markdown >> \"$GITHUB_STEP_SUMMARY\"")]
     Logs(LogsArgs),
