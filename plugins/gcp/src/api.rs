@@ -16,7 +16,7 @@ pub(crate) enum Service {
     Iam,
     IamCredentials,
     ResourceManager,
-    ServiceUsage,
+    Usage,
     Billing,
     Storage,
 }
@@ -29,7 +29,7 @@ impl Service {
         Service::Iam,
         Service::IamCredentials,
         Service::ResourceManager,
-        Service::ServiceUsage,
+        Service::Usage,
         Service::Billing,
         Service::Storage,
     ];
@@ -51,7 +51,7 @@ impl Service {
             Service::Iam => "iam",
             Service::IamCredentials => "iamcredentials",
             Service::ResourceManager => "cloudresourcemanager",
-            Service::ServiceUsage => "serviceusage",
+            Service::Usage => "serviceusage",
             Service::Billing => "cloudbilling",
             Service::Storage => "storage",
         }
@@ -65,7 +65,7 @@ impl Service {
             Service::Iam => "Identity and Access Management",
             Service::IamCredentials => "Gives tokens of other service accounts",
             Service::ResourceManager => "Projects, and who may do what in them",
-            Service::ServiceUsage => "The APIs that a project has enabled",
+            Service::Usage => "The APIs that a project has enabled",
             Service::Billing => "Who pays for a project",
             Service::Storage => "Cloud Storage",
         }

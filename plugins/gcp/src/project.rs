@@ -190,7 +190,7 @@ pub(crate) async fn apis(cx: Cx<Gcp>) -> Outcome {
     for some in names.chunks(AT_ONCE) {
         let number = project.name.trim_start_matches("projects/");
         let path = ["v1", "projects", number, "services:batchGet"];
-        let call = Call::new(Service::ServiceUsage, "serviceusage.services.batchGet", &path);
+        let call = Call::new(Service::Usage, "serviceusage.services.batchGet", &path);
         let answer = call.query(some.iter().map(|name| ("names", name.as_str()))).ask(&cx, &token.secret).await?;
         let shown: Services = match api::read(&answer) {
             Ok(shown) => shown,
