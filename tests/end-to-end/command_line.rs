@@ -219,7 +219,11 @@ fn failures_are_found_in_logs() -> Result<()> {
     table(
         &bench,
         &[
-            ("logs build.log", 0, &["network.dns", "integration good", "3 times", "lines 2 to 6", "lineman retest good"]),
+            (
+                "logs build.log",
+                0,
+                &["network.dns", "integration good", "3 times", "lines 2 to 6", "lineman retest good"],
+            ),
             ("logs nothing.log build.log", 0, &["build.log lines 2 to 6"]),
             ("logs nothing.log", 3, &["Nothing in this log"]),
             ("logs build.log --format github", 0, &["::error file=build.log,line=2,title=network.dns (good)::"]),
