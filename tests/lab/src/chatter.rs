@@ -1,6 +1,6 @@
 //! A log that a platform writes all day, as long as one likes: the same for the same seed.
 //!
-//! It is what failures are looked for in, so nothing in it is one. About one line in fifty looks
+//! It is what failures are looked for in, so nothing in it is one. About one line in two hundred looks
 //! like one: counters of errors, tests that expect them, documentation that names them, commands
 //! that search for them.
 
@@ -91,7 +91,7 @@ impl Chatter {
 
     /// Appends a line, with its end.
     pub fn line(&mut self, out: &mut Vec<u8>) {
-        let kinds = if self.next().is_multiple_of(50) { LOOKALIKES } else { CHATTER };
+        let kinds = if self.next().is_multiple_of(200) { LOOKALIKES } else { CHATTER };
         let kind = kinds[self.below(kinds.len())];
         self.lines += 1;
         let mut text = std::mem::take(&mut self.scratch);
