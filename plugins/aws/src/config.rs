@@ -25,7 +25,8 @@ pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
     let faults =
         [key_pair(cx.settings(), cx.secrets()), region(cx.settings()), role(cx.settings()), bucket(cx.settings())];
     let requires = cx.requires().iter().enumerate();
-    let contradictions = requires.flat_map(|(index, one)| contradictions::of(cx.settings(), index, &one.words));
+    let contradictions =
+        requires.flat_map(|(index, one)| contradictions::of(cx.settings(), index, &one.id, &one.words));
     for fault in faults.into_iter().flatten().chain(contradictions) {
         cx.report(fault);
     }

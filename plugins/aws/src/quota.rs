@@ -98,22 +98,21 @@ async fn used(
 ) -> Result<Option<f64>, Stop> {
     let what = format!("how much of the quota \"{name}\" is in use");
     let counted = COUNTED.iter().find(|(service, code, _)| *service == quota.service && *code == quota.code);
-    if let Some((_, _, action)) = counted {
+    let (told, needs, otherwise) = if let Some((_, _, action)) = counted {
         let count = count(cx, credentials, action).await;
-        return Ok(judged.seen(&what, &format!("ec2:{action}"), count)?.flatten());
-    }
-    let Some(usage) = usage else {
+        (count, format!("ec2:{action}"), "there is more than is counted")
+    } else if let Some(usage) = usage {
+        let measured = measure(cx, credentials, usage).await;
+        (measured, "cloudwatch:GetMetricStatistics".to_owned(), "CloudWatch has no measurement of the last hour")
+    } else {
         judged.unproved(what, "neither a list nor a metric tells it", None);
         return Ok(None);
     };
-    let measured = measure(cx, credentials, usage).await;
-    match judged.seen(&what, "cloudwatch:GetMetricStatistics", measured)? {
-        Some(None) => {
-            judged.unproved(what, "CloudWatch has no measurement of the last hour", None);
-            Ok(None)
-        }
-        told => Ok(told.flatten()),
+    let told = judged.seen(&what, &needs, told)?;
+    if told == Some(None) {
+        judged.unproved(what, otherwise, None);
     }
+    Ok(told.flatten())
 }
 
 /// How many things a list of EC2 has; none where it has more pages than are read.

@@ -9,7 +9,7 @@ use crate::partition::{self, RegionName};
 
 /// The page that says how a word's value is spelled.
 fn page(word: &str) -> Option<(&'static str, &'static str)> {
-    Some(match word {
+    Some(match word.split('/').next().unwrap_or_default() {
         "action" => (
             "Actions, resources, and condition keys",
             "https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html",
@@ -33,9 +33,9 @@ fn page(word: &str) -> Option<(&'static str, &'static str)> {
 pub(crate) const BUCKET_DOC: (&str, &str) =
     ("Bucket naming rules", "https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html");
 
-/// Everything that is wrong with one requirement, given its place among them.
-pub(crate) fn of(settings: &Settings, index: usize, requirement: &Requirement) -> Vec<Finding> {
-    let mut found = Found { settings, index, findings: Vec::new() };
+/// Everything that is wrong with one requirement, given its place among them and its id.
+pub(crate) fn of(settings: &Settings, index: usize, id: &str, requirement: &Requirement) -> Vec<Finding> {
+    let mut found = Found { settings, index, id, findings: Vec::new() };
     found.subjects(requirement);
     found.permission(requirement);
     found.network(requirement);
@@ -67,14 +67,17 @@ pub(crate) fn bucket_name(name: &str) -> Option<&'static str> {
 struct Found<'a> {
     settings: &'a Settings,
     index: usize,
+    id: &'a str,
     findings: Vec<Finding>,
 }
 
 impl Found<'_> {
     fn wrong(&mut self, word: &str, message: String, remedy: &str) {
-        let pointer = format!("/requires/{}/{word}", self.index);
-        let finding =
-            Finding::new("aws/requirement-wrong", Cause::ConfigInvalid, message).pointer(pointer).remedy(remedy);
+        // The same word is wrong in each requirement for itself, and each word of one.
+        let finding = Finding::new("aws/requirement-wrong", Cause::ConfigInvalid, message)
+            .subject("requirement", format!("{}.{word}", self.id))
+            .pointer(format!("/requires/{}/{word}", self.index))
+            .remedy(remedy);
         self.findings.push(match page(word) {
             Some((title, url)) => finding.doc(title, url),
             None => finding,
@@ -87,7 +90,7 @@ impl Found<'_> {
         let network = |word: &&str| matches!(*word, "vpc" | "subnets" | "security_groups");
         let [first, others @ ..] = subjects.as_slice() else {
             return self.wrong(
-                "",
+                "id",
                 "A requirement does not say what it is about.".to_owned(),
                 "Say one thing: an `action`, a type of `terraform`, a `vpc`, `subnets`, a `role` and so on.",
             );
@@ -138,7 +141,8 @@ impl Found<'_> {
             ("subnets", "subnet-", subnets.as_deref().unwrap_or_default()),
             ("security_groups", "sg-", security_groups.as_deref().unwrap_or_default()),
         ] {
-            for text in ids {
+            for (n, text) in ids.iter().enumerate() {
+                let word = &if word == "vpc" { word.to_owned() } else { format!("{word}/{n}") };
                 if let Some(arn) = Arn::parse(text) {
                     self.partition(word, &arn);
                     self.same_region(word, text, arn.region);
@@ -149,16 +153,13 @@ impl Found<'_> {
                 }
             }
         }
-        for zone in zones.iter().flatten() {
+        for (n, zone) in zones.iter().flatten().enumerate() {
+            let word = &format!("zones/{n}");
             // Ids of zones, such as euw1-az1, do not spell their region.
             match partition::judge(zone) {
-                RegionName::Zone(of) => self.same_region("zones", zone, &of),
+                RegionName::Zone(of) => self.same_region(word, zone, &of),
                 RegionName::Known | RegionName::Plausible => {
-                    self.wrong(
-                        "zones",
-                        format!("`{zone}` is a region, not a zone."),
-                        "Give zones, such as `eu-west-1a`.",
-                    );
+                    self.wrong(word, format!("`{zone}` is a region, not a zone."), "Give zones, such as `eu-west-1a`.");
                 }
                 RegionName::Wrong => {}
             }
@@ -288,7 +289,7 @@ mod tests {
         let settings: Settings = serde_json::from_str(settings).unwrap();
         let check = |words: &str, expect: &[&str]| {
             let requirement: Requirement = serde_json::from_str(words).unwrap();
-            let found = of(&settings, 3, &requirement);
+            let found = of(&settings, 3, "it", &requirement);
             let pointers = found.iter().map(|finding| finding.subject.as_ref().unwrap().pointer.clone().unwrap());
             let expect: Vec<String> = expect.iter().map(|word| format!("/requires/3/{word}")).collect();
             assert_eq!(pointers.collect::<Vec<_>>(), expect, "{words}: {found:?}");
@@ -308,15 +309,15 @@ mod tests {
         ] {
             check(good, &[]);
         }
-        check("{}", &[""]);
+        check("{}", &["id"]);
         check(r#"{ "role": "worker", "bucket": "state" }"#, &["bucket"]);
         check(r#"{ "bucket": "state", "resource": "arn:aws:s3:::state", "zones": [] }"#, &["resource", "zones"]);
         check(r#"{ "action": "s3:*" }"#, &["action"]);
         check(r#"{ "action": "PutObject", "resource": "state" }"#, &["action", "resource"]);
         check(r#"{ "action": "s3:PutObject", "resource": "arn:aws-cn:s3:::state/*" }"#, &["resource"]);
         check(r#"{ "vpc": "subnet-0a1b2c3d" }"#, &["vpc"]);
-        check(r#"{ "subnets": ["arn:aws:ec2:us-east-1:123456789012:subnet/subnet-0a1b2c3d"] }"#, &["subnets"]);
-        check(r#"{ "subnets": ["subnet-0a1b2c3d"], "zones": ["us-east-1a", "eu-west-1"] }"#, &["zones", "zones"]);
+        check(r#"{ "subnets": ["arn:aws:ec2:us-east-1:123456789012:subnet/subnet-0a1b2c3d"] }"#, &["subnets/0"]);
+        check(r#"{ "subnets": ["subnet-0a1b2c3d"], "zones": ["us-east-1a", "eu-west-1"] }"#, &["zones/0", "zones/1"]);
         check(r#"{ "role": "arn:aws:iam::999999999999:role/worker" }"#, &["role"]);
         check(r#"{ "role": "arn:aws:iam::123456789012:user/worker", "trusts": "lambda" }"#, &["role", "trusts"]);
         check(r#"{ "instance_type": "large" }"#, &["instance_type"]);
