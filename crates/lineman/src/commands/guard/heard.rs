@@ -127,7 +127,7 @@ impl Told<'_> {
         }
         let findings: Vec<Finding> = self.possible.iter().map(Match::finding).collect();
         let shown: Vec<ExplainedMatch<'_>> = self
-            .guesses
+            .possible
             .iter()
             .zip(&findings)
             .map(|(found, finding)| ExplainedMatch {
