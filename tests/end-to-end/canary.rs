@@ -7,6 +7,7 @@
 //! them, or it would prove nothing.
 
 mod clouds;
+mod clusters;
 mod forges;
 
 use std::any::Any;
@@ -477,6 +478,11 @@ fn what_a_monitoring_plugin_tells_is_not_shown() -> Result<()> {
     nowhere(monitoring_plugin())
 }
 
+#[test]
+fn what_an_api_server_echoes_is_not_shown() -> Result<()> {
+    nowhere(clusters::kubernetes())
+}
+
 /// The same scenes, with redaction switched off, as a debug build can be told.
 #[test]
 #[cfg(debug_assertions)]
@@ -491,6 +497,7 @@ fn with_redaction_switched_off_the_canaries_are_seen() -> Result<()> {
         forges::gitlab()?,
         git_over_http()?,
         monitoring_plugin()?,
+        clusters::kubernetes()?,
     ];
     if require("canary-doors-unredacted", &["cc", "python3"]) {
         scenes.push(told_in_other_languages()?);

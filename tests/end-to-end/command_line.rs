@@ -120,6 +120,7 @@ fn every_command_says_how_it_is_used() -> Result<()> {
             ("expiring --help", 0, &["Example:", "lineman expiring --within 60d"]),
             ("plan --help", 0, &["Example:", "lineman plan"]),
             ("explain --help", 0, &["Examples:", "2>&1 | lineman explain"]),
+            ("logs --help", 0, &["Examples:", "lineman logs build.log", "Exit codes:"]),
             ("render --help", 0, &["Example:", "lineman render report.json"]),
             ("list --help", 0, &["Example:", "lineman list --label team=payments"]),
             ("plugin --help", 0, &["Example:", "lineman plugin info"]),
@@ -201,6 +202,56 @@ fn a_configuration_that_is_absent_or_wrong_is_explained() -> Result<()> {
     let outcome = run(&bench, "check")?;
     assert_eq!((outcome.exit, outcome.stdout.as_str()), (2, ""));
     insta::assert_snapshot!("configuration-no-toml", outcome.stderr);
+    Ok(())
+}
+
+#[test]
+fn failures_are_found_in_logs() -> Result<()> {
+    let bench = bench()?;
+    let at = bench.path();
+    let named = CONFIGURATION.replace(
+        "[integration.good]\nprovider = \"misbehaving\"\n",
+        "[integration.good]\nprovider = \"misbehaving\"\nconnection.endpoint_url = \"https://api.good.example\"\n",
+    );
+    fs::write(at.join("lineman.toml"), named)?;
+    let failure = "curl: (6) Could not resolve host: api.good.example";
+    let log = format!("2026-01-31T12:00:01.1234567Z all is well\n2026-01-31T12:00:02.1234567Z {failure}\n");
+    fs::write(at.join("build.log"), log.repeat(3))?;
+    fs::write(at.join("nothing.log"), "all is well\n")?;
+    fs::write(at.join("packed.bz2"), "BZh91AY&SY")?;
+    table(
+        &bench,
+        &[
+            (
+                "logs build.log",
+                0,
+                &["network.dns", "integration good", "3 times", "lines 2 to 6", "lineman retest good"],
+            ),
+            ("logs nothing.log build.log", 0, &["build.log lines 2 to 6"]),
+            ("logs nothing.log", 3, &["Nothing in this log"]),
+            ("logs build.log --format github", 0, &["::error file=build.log,line=2,title=network.dns (good)::"]),
+            ("logs build.log --format markdown", 0, &["| `network.dns` |"]),
+            ("logs build.log --format sarif", 0, &["\"version\": \"2.1.0\""]),
+            ("logs nowhere.log build.log", 2, &["nowhere.log cannot be read"]),
+            ("logs packed.bz2", 2, &["bzcat"]),
+            ("logs build.log --provider nobody", 2, &["no plugin in use is called `nobody`"]),
+            ("logs --follow build.log nothing.log", 2, &["one log at a time"]),
+        ],
+    )?;
+    let explanation: Value = serde_json::from_str(&run(&bench, "logs --format json build.log")?.stdout)?;
+    let schema: Value = serde_json::from_str(&run(&bench, "schema explanation")?.stdout)?;
+    ensure!(jsonschema::is_valid(&schema, &explanation), "{explanation:#}");
+    let first = &explanation["matches"][0];
+    assert_eq!((&first["count"], &first["integration"]), (&3.into(), &"good".into()));
+    assert_eq!(first["last"]["time"], "2026-01-31T12:00:02.1234567Z");
+    for line in ["logs", "logs -", "logs --follow"] {
+        let mut child = lineman(&bench, line).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        child.stdin.take().context("no stdin")?.write_all(log.as_bytes())?;
+        let output = child.wait_with_output()?;
+        assert_eq!(output.status.code(), Some(0), "{line}");
+        let told = String::from_utf8_lossy(&output.stdout);
+        ensure!(told.contains("lineman retest good"), "{line}: {told}");
+    }
     Ok(())
 }
 

@@ -285,11 +285,18 @@ fn the_plugins_of_this_repository_keep_every_promise() -> Result<()> {
         let library = format!("liblineman_plugin_{}.so", id.replace('-', "_"));
         let packed = court.bench.pack(&profile_dir().join(library), &plugin)?;
         ensure!(packed.exit == 0, "{}", packed.stderr);
-        // What the program is that it runs nobody can guess.
-        let given = court.bench.path().join("exec.toml");
-        fs::write(&given, "[settings]\nprogram = \"/usr/bin/curl\"\nargs = [\"-fsS\", \"{endpoint}\"]\n")?;
-        let given = given.display().to_string();
-        let settings: &[&str] = if id == "exec" { &["--settings", &given] } else { &[] };
+        // What nobody can guess: the program that it runs, and which of its credentials is meant.
+        let given = match id.as_str() {
+            "exec" => "[settings]\nprogram = \"/usr/bin/curl\"\nargs = [\"-fsS\", \"{endpoint}\"]\n",
+            "kubernetes" => {
+                "[settings]\nserver = \"{endpoint}\"\n[secrets]\ntoken = \"KnYw7QzTokenOfTheVerification4tXb9\"\n"
+            }
+            _ => "",
+        };
+        let file = court.bench.path().join("given.toml");
+        fs::write(&file, given)?;
+        let file = file.display().to_string();
+        let settings: &[&str] = if given.is_empty() { &[] } else { &["--settings", &file] };
         let outcome = court.verify(&plugin, &[&["--format", "json", "--fail-on", "warn"], settings].concat())?;
         ensure!(outcome.exit == 0, "{id}: {:?}\n{}", court.found(&outcome)?, outcome.stdout);
         // What was not judged does not count as kept.

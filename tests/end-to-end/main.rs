@@ -10,6 +10,7 @@
 //! is real. In [`findings`] an installed Lineman must name it. In [`catalogs`] Lineman runs with
 //! the plugins' catalogs emptied, and must miss the rows that say so.
 
+mod assertions;
 mod bench;
 mod canary;
 mod command_line;
@@ -25,6 +26,7 @@ mod history;
 mod install;
 mod isolation;
 mod policy;
+mod requires;
 mod stage;
 mod trust;
 mod vendor;
@@ -72,7 +74,10 @@ tables! {
     gcp: "rows/gcp.toml", crate::Stage::gcp, &["curl", "openssl", "tinyproxy", "squid"];
     azure: "rows/azure.toml", crate::Stage::azure, &["curl", "openssl", "tinyproxy", "squid"];
     gitlab: "rows/gitlab.toml", crate::Stage::gitlab, &["curl", "tinyproxy", "squid"];
+    kubernetes: "rows/kubernetes.toml", crate::Stage::kubernetes,
+        &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "haproxy", "openssl", "etcd", "kubernetes"];
     monitoring_plugins: "rows/exec.toml", crate::Stage::exec,
         &["git", "ssh", "sshd", "gitolite", "nginx", "fcgiwrap", "monitoring-plugins"];
     aws: "rows/aws.toml", crate::Stage::aws, &["git", "nginx", "fcgiwrap", "moto", "faketime"];
+    aws_requirements: "rows/aws-requires.toml", crate::Stage::aws_requirements, &["moto"];
 }

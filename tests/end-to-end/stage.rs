@@ -8,7 +8,8 @@ use std::thread;
 use anyhow::{Context, Result};
 use lineman_tests::{
     Answer, Apis, AwsClient, Behind, Client, ExecClient, Fault, ForgeClient, GitClient, HttpClient, Integration, Keys,
-    Moto, Names, Namespace, Proxies, Repositories, Resolver, Site, SshServers, Stubs, Table, Web, judge, require,
+    Kubectl, Kubernetes, Moto, Names, Namespace, Proxies, Repositories, Resolver, Site, SshServers, Stubs, Table, Web,
+    judge, require,
 };
 
 /// How many rows run at once. They wait for servers more than they compute.
@@ -20,7 +21,8 @@ pub(crate) struct Stage {
     networks: BTreeMap<&'static str, Namespace>,
     git: Option<GitClient>,
     exec: Option<ExecClient>,
-    aws: Option<AwsClient>,
+    pub(crate) aws: Option<AwsClient>,
+    kubectl: Option<Kubectl>,
     pub(crate) forge: Option<ForgeClient>,
     // Ended after the clients, in this order.
     _servers: Vec<Box<dyn std::any::Any + Sync>>,
@@ -151,6 +153,15 @@ impl Stage {
         Ok(stage.with(stubs).with(moto).with(web).with(ahead))
     }
 
+    pub(crate) fn kubernetes(directory: &Path) -> Result<Stage> {
+        let mut stage = Stage::https(directory)?;
+        let (kubernetes, proxies) = (Kubernetes::shared()?, Proxies::start(directory)?);
+        kubernetes.name(&mut stage.names);
+        proxies.name(&mut stage.names);
+        stage.kubectl = Some(Kubectl::new(directory)?);
+        Ok(stage.with(kubernetes).with(proxies))
+    }
+
     pub(crate) fn exec(directory: &Path) -> Result<Stage> {
         let mut stage = Stage::ssh(directory)?;
         // The plugin's own placeholders stay what they are.
@@ -169,7 +180,7 @@ impl Stage {
     /// A stage without servers and clients.
     pub(crate) fn bare() -> Stage {
         let (names, networks) = (Names::default(), BTreeMap::new());
-        Stage { names, networks, git: None, exec: None, aws: None, forge: None, _servers: Vec::new() }
+        Stage { names, networks, git: None, exec: None, aws: None, kubectl: None, forge: None, _servers: Vec::new() }
     }
 
     pub(crate) fn with(mut self, server: impl Sync + 'static) -> Stage {
@@ -196,6 +207,7 @@ impl Stage {
                 self.exec.as_ref().context("no monitoring plugin")?.ask(id, integration, self.network(integration)?)?
             }
             "http" => HttpClient.ask(integration)?,
+            "kubernetes" => self.kubectl.as_ref().context("no kubectl")?.ask(id, integration)?,
             "aws" => self.aws.as_ref().context("no botocore")?.ask(integration)?,
             _ => self.forge.as_ref().context("no forge")?.ask(id, integration)?,
         };

@@ -33,13 +33,14 @@ impl AwsClient {
         Ok(AwsClient { process: Mutex::new((child, output)) })
     }
 
-    /// Asks who the key is, assumes the role, looks at the bucket.
+    /// Asks who the key is, assumes the role, looks at the bucket and at what is required.
     pub fn ask(&self, integration: &Integration) -> Result<Answer> {
         let secret = |key| integration.secret(key);
         let question = json!({
             "settings": &integration.settings,
             "connection": &integration.connection,
             "env": &integration.env,
+            "requires": &integration.requires,
             "key": secret("access_key_id")?,
             "secret": secret("secret_access_key")?,
             "token": secret("session_token")?,
@@ -65,7 +66,7 @@ impl Drop for AwsClient {
 
 const SCRIPT: &str = r#"
 import json, os, sys
-import botocore.session
+import botocore.exceptions, botocore.session
 from botocore.config import Config
 
 def ask(question):
@@ -103,6 +104,38 @@ def ask(question):
     client("sts").get_caller_identity()
     if "state_bucket" in settings:
         client("s3").head_bucket(Bucket=settings["state_bucket"])
+    for words in question["requires"]:
+        use(client, words)
+
+def use(client, words):
+    if words.get("action") == "ec2:CreateVpc":
+        try:
+            client("ec2").create_vpc(CidrBlock="10.0.0.0/28", DryRun=True)
+        except botocore.exceptions.ClientError as error:
+            if error.response["Error"]["Code"] != "DryRunOperation":
+                raise
+    elif "action" in words:
+        arn = client("sts").get_caller_identity()["Arn"]
+        on = {"ResourceArns": [words["resource"]]} if "resource" in words else {}
+        answer = client("iam").simulate_principal_policy(PolicySourceArn=arn, ActionNames=[words["action"]], **on)
+        decision = answer["EvaluationResults"][0]["EvalDecision"]
+        if decision != "allowed":
+            raise Exception(decision)
+    if "vpc" in words:
+        client("ec2").describe_vpcs(VpcIds=[words["vpc"]])
+    if "subnets" in words:
+        client("ec2").describe_subnets(SubnetIds=words["subnets"])
+    if "security_groups" in words:
+        client("ec2").describe_security_groups(GroupIds=words["security_groups"])
+    if "role" in words:
+        client("iam").get_role(RoleName=words["role"].split("/")[-1])
+    if "bucket" in words:
+        client("s3").head_bucket(Bucket=words["bucket"])
+    if "kms_key" in words:
+        if not client("kms").describe_key(KeyId=words["kms_key"])["KeyMetadata"]["Enabled"]:
+            raise Exception("the key is disabled")
+    if "quota" in words:
+        client("service-quotas").get_service_quota(ServiceCode=words["quota"]["service"], QuotaCode=words["quota"]["code"])
 
 for line in sys.stdin:
     try:

@@ -1,8 +1,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
-use crate::place::target_dir;
+use crate::place::{cache_dir, target_dir, workspace};
 use crate::server::clean_command;
 
 /// A program, or an ability of the machine, that some tests need.
@@ -13,7 +13,7 @@ pub struct Component {
     /// Where it comes from.
     pub source: Source,
     /// A command that succeeds where the component is there; `{target}` is cargo's target
-    /// directory.
+    /// directory, `{cache}` where what is [built](Source::Built) is kept.
     pub probe: &'static [&'static str],
 }
 
@@ -26,6 +26,16 @@ pub enum Source {
     Pip(&'static str),
     /// A package of npm, installed into `target/npm`.
     Npm(&'static str),
+    /// Something that Debian has the source of alone: built once by a script, given by its path in
+    /// the source tree, which fills `{cache}/<name>-<version>`.
+    Built {
+        /// Its version.
+        version: &'static str,
+        /// The script; its argument is the directory to make.
+        script: &'static str,
+        /// Packages of Debian that it takes.
+        packages: &'static [&'static str],
+    },
     /// An ability of the machine that nothing installs; the text says what it takes.
     Machine(&'static str),
 }
@@ -47,6 +57,8 @@ pub const COMPONENTS: &[Component] = &[
     apt("unbound", &["unbound"], &["unbound", "-V"]),
     apt("monitoring-plugins", &["monitoring-plugins-basic"], &["test", "-x", "/usr/lib/nagios/plugins/check_http"]),
     apt("ip", &["iproute2"], &["ip", "-V"]),
+    // Beside it the reading of logs is measured.
+    apt("ripgrep", &["ripgrep"], &["rg", "--version"]),
     apt("curl", &["curl"], &["curl", "--version"]),
     apt("openssl", &["openssl"], &["openssl", "version"]),
     apt("sqlite3", &["sqlite3"], &["sqlite3", "--version"]),
@@ -60,6 +72,11 @@ pub const COMPONENTS: &[Component] = &[
         source: Source::Pip("moto[server]==5.2.5"),
         probe: &["{target}/venv/bin/python", "-c", "import moto.server, flask"],
     },
+    Component {
+        name: "cfn-lint",
+        source: Source::Pip("cfn-lint==1.58.0"),
+        probe: &["{target}/venv/bin/python", "-c", "import cfnlint"],
+    },
     apt("apache", &["apache2"], &["test", "-x", "/usr/sbin/apache2"]),
     apt("haproxy", &["haproxy"], &["test", "-x", "/usr/sbin/haproxy"]),
     apt("node", &["nodejs", "npm"], &["npm", "--version"]),
@@ -67,6 +84,23 @@ pub const COMPONENTS: &[Component] = &[
         name: "oidc-provider",
         source: Source::Npm("oidc-provider@9.13.3"),
         probe: &["test", "-f", "{target}/npm/node_modules/oidc-provider/package.json"],
+    },
+    apt("etcd", &["etcd-server"], &["etcd", "--version"]),
+    Component {
+        name: "kubernetes",
+        source: Source::Built {
+            version: "1.20.2",
+            script: "tests/src/kubernetes/build.sh",
+            packages: &[
+                "golang-go",
+                "golang-github-json-iterator-go-dev",
+                "golang-github-modern-go-reflect2-dev",
+                "jq",
+                "make",
+                "rsync",
+            ],
+        },
+        probe: &["test", "-x", "{cache}/kubernetes-1.20.2/kube-apiserver"],
     },
     // GitHub's own description of its API.
     Component {
@@ -96,9 +130,11 @@ pub const COMPONENTS: &[Component] = &[
 impl Component {
     /// Whether it is there.
     pub fn is_present(&self) -> bool {
-        let target = target_dir();
-        let words: Vec<String> =
-            self.probe.iter().map(|word| word.replace("{target}", &target.to_string_lossy())).collect();
+        let (target, cache) = (target_dir(), cache_dir());
+        let fill = |word: &&str| {
+            word.replace("{target}", &target.to_string_lossy()).replace("{cache}", &cache.to_string_lossy())
+        };
+        let words: Vec<String> = self.probe.iter().map(fill).collect();
         let status = clean_command(&words[0])
             .args(&words[1..])
             .stdin(Stdio::null())
@@ -114,8 +150,29 @@ impl Component {
             Source::Apt(packages) => format!("apt-get install {}", packages.join(" ")),
             Source::Pip(requirement) => format!("target/venv/bin/pip install '{requirement}'"),
             Source::Npm(package) => format!("npm install --prefix target/npm {package}"),
+            Source::Built { script, packages, .. } => format!(
+                "apt-get install {}; {script} {}",
+                packages.join(" "),
+                self.built().unwrap_or_default().display()
+            ),
             Source::Machine(needs) => format!("needs {needs}"),
         }
+    }
+
+    /// Where it is kept, if it is one that is built.
+    pub fn built(&self) -> Option<PathBuf> {
+        match self.source {
+            Source::Built { version, .. } => Some(cache_dir().join(format!("{}-{version}", self.name))),
+            _ => None,
+        }
+    }
+
+    /// The command that builds it, if it is one that is built.
+    pub fn build(&self) -> Option<Command> {
+        let Source::Built { script, .. } = self.source else { return None };
+        let mut command = Command::new(workspace().join(script));
+        command.arg(self.built()?);
+        Some(command)
     }
 }
 

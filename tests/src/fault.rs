@@ -66,6 +66,7 @@ struct Inputs {
     env: toml::Table,
     requires: Vec<toml::Table>,
     vantage: toml::Table,
+    grants: toml::Table,
 }
 
 /// What Lineman is to say of a fault.
@@ -122,6 +123,8 @@ pub struct Integration {
     pub requires: Vec<toml::Table>,
     /// `[vantage]` of the whole file.
     pub vantage: toml::Table,
+    /// `[plugins.ID]`: what the plugin may reach beyond what it has anyway.
+    pub grants: toml::Table,
 }
 
 impl Table {
@@ -142,7 +145,7 @@ impl Table {
     /// The integration of a fault's twin.
     pub fn twin(&self, name: &str, names: &Names) -> Result<Integration> {
         let healthy = self.healthy.get(name).with_context(|| format!("no healthy integration `{name}`"))?;
-        let Inputs { settings, secrets, connection, env, requires, vantage } = &healthy.inputs;
+        let Inputs { settings, secrets, connection, env, requires, vantage, grants } = &healthy.inputs;
         Ok(Integration {
             provider: healthy.provider.clone(),
             network: healthy.network.clone(),
@@ -152,6 +155,7 @@ impl Table {
             env: names.fill_table(env)?,
             requires: requires.iter().map(|words| names.fill_table(words)).collect::<Result<_>>()?,
             vantage: names.fill_table(vantage)?,
+            grants: names.fill_table(grants)?,
         })
     }
 
@@ -164,6 +168,7 @@ impl Table {
                 "settings" => &mut integration.settings,
                 "secrets" => &mut integration.secrets,
                 "connection" => &mut integration.connection,
+                "grants" => &mut integration.grants,
                 _ => bail!("{path} names no part of an integration"),
             };
             ensure!(part.remove(key).is_some(), "`{}` has no {path}", fault.of);
@@ -176,6 +181,7 @@ impl Table {
         integration.connection.extend(names.fill_table(&fault.inputs.connection)?);
         integration.env.extend(names.fill_table(&fault.inputs.env)?);
         integration.vantage.extend(names.fill_table(&fault.inputs.vantage)?);
+        integration.grants.extend(names.fill_table(&fault.inputs.grants)?);
         if !fault.inputs.requires.is_empty() {
             let requires = fault.inputs.requires.iter().map(|words| names.fill_table(words));
             integration.requires = requires.collect::<Result<_>>()?;
@@ -242,7 +248,10 @@ impl Integration {
         if !self.requires.is_empty() {
             integration.insert("requires".into(), self.requires.clone().into());
         }
-        let plugins = toml::Table::from_iter([("enable".into(), vec![self.provider.clone()].into())]);
+        let mut plugins = toml::Table::from_iter([("enable".into(), vec![self.provider.clone()].into())]);
+        if !self.grants.is_empty() {
+            plugins.insert(self.provider.clone(), self.grants.clone().into());
+        }
         let integrations = toml::Table::from_iter([(name.to_owned(), integration.into())]);
         let mut file = toml::Table::from_iter([
             ("version".into(), 1.into()),

@@ -1,3 +1,4 @@
+mod azure;
 mod gcp;
 
 use std::fs;
@@ -18,14 +19,14 @@ use crate::server::clean_command;
 /// a forge, ask who the token is, look at the organisation and the repositories, list branches.
 #[derive(Debug)]
 pub struct ForgeClient {
-    pub(crate) directory: PathBuf,
+    directory: PathBuf,
 }
 
 /// One question and what came back.
-pub(crate) struct Said {
-    pub(crate) good: bool,
-    pub(crate) text: String,
-    pub(crate) body: Value,
+struct Said {
+    good: bool,
+    text: String,
+    body: Value,
 }
 
 impl ForgeClient {
@@ -157,13 +158,7 @@ impl ForgeClient {
     }
 
     /// The same, with further words for curl.
-    pub(crate) fn curl_with(
-        &self,
-        integration: &Integration,
-        header: &str,
-        path: &str,
-        words: &[&str],
-    ) -> Result<Said> {
+    fn curl_with(&self, integration: &Integration, header: &str, path: &str, words: &[&str]) -> Result<Said> {
         let base = integration.connection("endpoint_url").context("the row gives an endpoint")?;
         let base = base.trim_end_matches('/');
         let url = match (path, base.strip_suffix("/v3")) {
@@ -196,7 +191,7 @@ fn now() -> Result<i64> {
 }
 
 /// Runs a command with an input, and gives whether it succeeded, its output and its errors.
-pub(crate) fn run(
+fn run(
     mut command: impl std::borrow::BorrowMut<std::process::Command>,
     input: &str,
 ) -> Result<(bool, Vec<u8>, String)> {

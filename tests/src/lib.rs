@@ -2,7 +2,7 @@
 //!
 //! Lineman promises to name the cause of a failure. Whether it does is decided on the servers that
 //! people run: OpenSSH, gitolite, nginx before `git http-backend`, squid, tinyproxy, unbound,
-//! moto, the Monitoring Plugins. This crate starts them, each with a directory of its own, on a port of its own, owned by
+//! moto, Kubernetes' API server, the Monitoring Plugins. This crate starts them, each with a directory of its own, on a port of its own, owned by
 //! a handle that ends it; plants faults in them; and lays out an installed Lineman to run against
 //! them. Beside Lineman it runs the system's own clients, so that a row of the fault table is
 //! known to be a real failure and not an opinion.
@@ -16,7 +16,6 @@
 mod apis;
 mod authority;
 mod aws_client;
-mod azure_client;
 mod component;
 mod described;
 mod exec_client;
@@ -24,6 +23,8 @@ mod fault;
 mod forge_client;
 mod git_client;
 mod http_client;
+mod kubectl;
+mod kubernetes;
 mod moto;
 mod namespace;
 mod place;
@@ -46,9 +47,11 @@ pub use fault::{Answer, Client, Expect, Fault, Healthy, Integration, Table, judg
 pub use forge_client::ForgeClient;
 pub use git_client::GitClient;
 pub use http_client::HttpClient;
+pub use kubectl::Kubectl;
+pub use kubernetes::Kubernetes;
 pub use moto::{Moto, OTHER_ACCOUNT, OWN_ACCOUNT};
 pub use namespace::{Namespace, Resolver};
-pub use place::{Names, profile_dir, target_dir, workspace};
+pub use place::{Names, cache_dir, profile_dir, target_dir, workspace};
 pub use proxies::Proxies;
 pub use repository::Repositories;
 pub use screen::Screen;

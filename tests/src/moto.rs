@@ -17,13 +17,14 @@ pub const OTHER_ACCOUNT: &str = "222222222222";
 ///
 /// What it does not do, and Lineman must not learn from it: it has no
 /// `SimulatePrincipalPolicy` (500), answers an unsigned request with 500, never looks at the
-/// clock, takes inactive keys, assumes roles that do not exist, and authorises `HeadBucket` as
-/// an action of that name.
+/// clock, takes inactive keys, assumes roles that do not exist, authorises `HeadBucket` as an action
+/// of that name, and enforces no quota.
 #[derive(Debug)]
 pub struct Moto {
     server: Server,
     port: u16,
     keys: Vec<(&'static str, String, String)>,
+    made: Vec<(&'static str, String)>,
 }
 
 impl Moto {
@@ -47,7 +48,7 @@ impl Moto {
             command = wrap(&["faketime", "-f", offset], &command);
         }
         let server = Server::start(name, directory, command, &[Listen::Tcp(port)])?;
-        let mut moto = Moto { server, port, keys: Vec::new() };
+        let mut moto = Moto { server, port, keys: Vec::new(), made: Vec::new() };
         moto.fill().with_context(|| moto.server.log())?;
         Ok(moto)
     }
@@ -90,7 +91,55 @@ impl Moto {
         self.request("PUT", "/state-bucket", "s3", OWN_ACCOUNT, "")?;
         let far = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
         self.request("PUT", "/far-bucket", "s3", OWN_ACCOUNT, far)?;
+        self.things()?;
         self.request("POST", "/moto-api/reset-auth", "", OWN_ACCOUNT, "0").map(drop)
+    }
+
+    /// Makes what a platform builds upon: two VPCs beside the default one, subnets and security
+    /// groups in them, a role of a service, and keys.
+    fn things(&mut self) -> Result<()> {
+        let vpc = self.ec2("CreateVpc", &[("CidrBlock", "10.1.0.0/16")], "vpcId")?;
+        let other = self.ec2("CreateVpc", &[("CidrBlock", "10.2.0.0/16")], "vpcId")?;
+        for (name, vpc, cidr, zone) in [
+            ("subnet", &vpc, "10.1.0.0/24", "us-east-1a"),
+            ("subnet.second", &vpc, "10.1.1.0/24", "us-east-1b"),
+            ("subnet.small", &vpc, "10.1.2.0/28", "us-east-1a"),
+            ("subnet.of-other-vpc", &other, "10.2.0.0/24", "us-east-1a"),
+        ] {
+            let form = [("VpcId", vpc.as_str()), ("CidrBlock", cidr), ("AvailabilityZone", zone)];
+            let id = self.ec2("CreateSubnet", &form, "subnetId")?;
+            self.made.push((name, id));
+        }
+        for (name, vpc) in [("group", &vpc), ("group.of-other-vpc", &other)] {
+            let form = [("VpcId", vpc.as_str()), ("GroupName", name), ("GroupDescription", "of the test suite")];
+            let id = self.ec2("CreateSecurityGroup", &form, "groupId")?;
+            self.made.push((name, id));
+        }
+        self.made.extend([("vpc", vpc), ("vpc.other", other)]);
+
+        let trust = r#"{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"Service":"lambda.amazonaws.com"}}"#;
+        let trust = policy(trust);
+        let form = [("Action", "CreateRole"), ("RoleName", "worker"), ("AssumeRolePolicyDocument", &trust)];
+        self.iam(OWN_ACCOUNT, &form)?;
+
+        for name in ["kms", "kms.disabled"] {
+            let answer = self.kms("CreateKey", "{}")?;
+            let (_, rest) = answer.split_once("\"KeyId\": \"").with_context(|| answer.clone())?;
+            let id = rest.split('"').next().unwrap_or_default().to_owned();
+            self.made.push((name, id));
+        }
+        let disabled = self.made.last().map(|(_, id)| format!(r#"{{"KeyId":"{id}"}}"#)).unwrap_or_default();
+        self.kms("DisableKey", &disabled).map(drop)
+    }
+
+    fn ec2(&self, action: &str, form: &[(&str, &str)], made: &str) -> Result<String> {
+        let form: Vec<String> = form.iter().map(|(name, value)| format!("{name}={}", escape(value))).collect();
+        let body = format!("Version=2016-11-15&Action={action}&{}", form.join("&"));
+        element(&self.request("POST", "/", "ec2", OWN_ACCOUNT, &body)?, made)
+    }
+
+    fn kms(&self, action: &str, body: &str) -> Result<String> {
+        self.request("POST", "/", &format!("kms.{action}"), OWN_ACCOUNT, body)
     }
 
     /// Makes a user with one access key and the statements of a policy.
@@ -119,15 +168,20 @@ impl Moto {
     }
 
     /// One request while authentication is off: the header routes it to a service and an account,
-    /// and its signature is not looked at.
+    /// and its signature is not looked at. The operation of a JSON service stands behind a dot.
     fn request(&self, method: &str, path: &str, service: &str, account: &str, body: &str) -> Result<String> {
-        let kind = if service == "iam" { "application/x-www-form-urlencoded" } else { "text/plain" };
+        let (service, action) = service.split_once('.').unwrap_or((service, ""));
+        let kind = match service {
+            "iam" | "ec2" => "application/x-www-form-urlencoded",
+            "kms" => "application/x-amz-json-1.1",
+            _ => "text/plain",
+        };
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
         stream.set_read_timeout(Some(Duration::from_secs(30)))?;
         write!(
             stream,
             "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\
-             X-Moto-Account-Id: {account}\r\nAuthorization: AWS4-HMAC-SHA256 \
+             X-Amz-Target: TrentService.{action}\r\nX-Moto-Account-Id: {account}\r\nAuthorization: AWS4-HMAC-SHA256 \
              Credential=AKIAIOSFODNN7EXAMPLE/20260101/us-east-1/{service}/aws4_request, SignedHeaders=host, Signature=0\
              \r\n\r\n{body}",
             self.port,
@@ -142,11 +196,15 @@ impl Moto {
 
     /// Fills `{moto}` for the port, `{key.USER}` and `{secret.USER}` for the users `platform` (may
     /// do everything), `narrow` (nothing in S3), `denied` (explicitly nothing in S3), `other` (of
-    /// the other account) and `deleted`, and `{account}` and `{other-account}`.
+    /// the other account) and `deleted`, `{account}` and `{other-account}`, and `{vpc}`, `{subnet}`,
+    /// `{group}` and `{kms}` with their siblings for the ids of what was made.
     pub fn name(&self, names: &mut Names) {
         names.set("moto", self.port);
         names.set("account", OWN_ACCOUNT);
         names.set("other-account", OTHER_ACCOUNT);
+        for (name, id) in &self.made {
+            names.set(*name, id);
+        }
         for (user, id, secret) in &self.keys {
             names.set(format!("key.{user}"), id);
             names.set(format!("secret.{user}"), secret);

@@ -25,6 +25,14 @@ pub fn target_dir() -> PathBuf {
     profile.parent().unwrap_or(&profile).to_owned()
 }
 
+/// Where what takes minutes to build is kept, for every clone of the source: below the user's cache,
+/// by name and version.
+pub fn cache_dir() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").filter(|path| Path::new(path).is_absolute()).map(PathBuf::from);
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    cache.or_else(home).unwrap_or_else(target_dir).join("lineman-tests")
+}
+
 /// What the placeholders of the fault table stand for: ports, paths, and values that a server
 /// gave out when it was set up.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +42,11 @@ impl Names {
     /// Gives a placeholder its value.
     pub fn set(&mut self, name: impl Into<String>, value: impl ToString) {
         self.0.insert(name.into(), value.to_string());
+    }
+
+    /// Takes over every placeholder of others.
+    pub fn extend(&mut self, others: &Names) {
+        self.0.extend(others.0.iter().map(|(name, value)| (name.clone(), value.clone())));
     }
 
     /// The value of a placeholder.

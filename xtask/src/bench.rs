@@ -8,6 +8,7 @@
 mod added;
 mod git;
 mod identity;
+mod logs;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -36,7 +37,7 @@ struct Row {
 pub(crate) fn run() -> Result<()> {
     let directory = target_dir().join("bench");
     fs::create_dir_all(&directory)?;
-    let program = install(&directory, &["aws", "git"])?;
+    let program = install(&directory, &["aws", "exec", "git", "github", "gitlab", "http"])?;
     forget_accepted(&directory)?;
     let mut rows = Vec::new();
     let mut notes = Vec::new();
@@ -46,6 +47,10 @@ pub(crate) fn run() -> Result<()> {
         Err(note) => notes.push(note),
     }
     rows.push(git::measure(&program, &directory)?);
+    match logs::measure(&program, &directory)? {
+        Ok(row) => rows.push(row),
+        Err(note) => notes.push(note),
+    }
     say(table(&rows));
     notes.iter().for_each(|note| say(format!("NOT MEASURED  {note}")));
     say("\nMedians of paired rounds; `peer` is named in the row. See xtask/src/bench for the method.");

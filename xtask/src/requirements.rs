@@ -11,11 +11,13 @@ use crate::say;
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs the components that are missing and can be installed here: packages of Debian as
-/// root, packages of PyPI and npm below the target directory.
+/// root, packages of PyPI and npm below the target directory. With `all`, what has to be built is
+/// built, which takes minutes, once.
 ///
 /// A failure is told and not returned: what needs the component says that it could not run.
-pub(crate) fn install_missing() {
-    let missing: Vec<&Component> = COMPONENTS.iter().filter(|component| !component.is_present()).collect();
+pub(crate) fn install_missing(all: bool) {
+    let wanted = |component: &&Component| !component.is_present() && (all || component.built().is_none());
+    let missing: Vec<&Component> = COMPONENTS.iter().filter(wanted).collect();
     let packages: Vec<&str> = missing.iter().flat_map(|component| debian(component)).copied().collect();
     if !packages.is_empty() {
         attempt(&format!("apt-get install {}", packages.join(" ")), || apt(&packages));
@@ -26,6 +28,9 @@ pub(crate) fn install_missing() {
                 attempt(&format!("pip install '{requirement}' into target/venv"), || pip(requirement));
             }
             Source::Npm(package) => attempt(&format!("npm install {package} into target/npm"), || npm(package)),
+            Source::Built { script, .. } => attempt(&format!("{script}, for some minutes"), || {
+                run(&mut component.build().context("nothing builds it")?)
+            }),
             Source::Apt(_) | Source::Machine(_) => {}
         }
     }
@@ -33,7 +38,7 @@ pub(crate) fn install_missing() {
 
 fn debian(component: &Component) -> &'static [&'static str] {
     match component.source {
-        Source::Apt(packages) => packages,
+        Source::Apt(packages) | Source::Built { packages, .. } => packages,
         Source::Pip(_) | Source::Npm(_) | Source::Machine(_) => &[],
     }
 }

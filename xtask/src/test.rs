@@ -11,7 +11,7 @@ use crate::{requirements, say};
 /// What `cargo xtask test` is told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A test that cannot run is a failure
+    /// A test that cannot run is a failure; servers that must be built first are built
     #[arg(long)]
     all: bool,
     /// What follows goes to `cargo test`
@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 
 /// Installs what is missing, runs every test, and lists those that could not run.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    requirements::install_missing();
+    requirements::install_missing(arguments.all);
     if let Err(error) = fs::remove_dir_all(notes_dir())
         && error.kind() != ErrorKind::NotFound
     {

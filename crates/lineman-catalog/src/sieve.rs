@@ -4,6 +4,9 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use crate::Catalog;
 
+/// Shortest part of a needle that is looked for in place of it, in bytes.
+const SHORTEST_PART: usize = 8;
+
 /// Finds the lines of a large text that a rule of some catalogs could match, in one pass and
 /// without looking at any rule.
 ///
@@ -23,7 +26,7 @@ impl Sieve {
 
     /// The same, and lines with any of these words are given too.
     pub fn with(catalogs: &[&Catalog], words: &[&str]) -> Sieve {
-        let needles = catalogs.iter().flat_map(|catalog| catalog.needles()).map(|(_, needle)| needle);
+        let needles = catalogs.iter().flat_map(|catalog| catalog.needles()).map(|(_, needle)| unescapable(needle));
         let mut needles: Vec<String> = needles.chain(words.iter().copied()).map(str::to_ascii_lowercase).collect();
         needles.sort();
         needles.dedup();
@@ -52,6 +55,14 @@ impl Sieve {
     }
 }
 
+/// The longest part of a needle that stands in JSON as it stands elsewhere, where that is long
+/// enough to be rare.
+fn unescapable(needle: &str) -> &str {
+    let is_escaped = |c: char| matches!(c, '"' | '\\' | '/' | '<' | '>' | '&' | '\'') || !c.is_ascii();
+    let longest = needle.split(is_escaped).max_by_key(|part| part.trim().len()).unwrap_or(needle);
+    if longest.trim().len() >= SHORTEST_PART { longest } else { needle }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +83,8 @@ mod tests {
             &["acme: UnknownKey UnknownKey", "THE KEY HAS EXPIRED"],
         );
         check("UnknownKey\nunknownkey\n", &["UnknownKey", "unknownkey"]);
+        assert_eq!(unescapable("message\": \"the key is gone"), "the key is gone");
+        assert_eq!(unescapable("a\"b"), "a\"b");
         assert_eq!(Sieve::new(&[]).lines(b"UnknownKey").count(), 0);
     }
 }

@@ -14,6 +14,9 @@ use crate::problem::Problem;
 use crate::reference::absolute;
 use crate::walk::walk;
 
+/// The most values that are listed where a setting must have one of them.
+const MOST_OPTIONS: usize = 20;
+
 /// What a plugin declares, ready to check an integration's tables.
 pub(crate) struct Shapes {
     pub(crate) settings: Shape,
@@ -143,7 +146,11 @@ impl Shape {
                 let options: Vec<&str> = options.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
                 let near = nearest(node.value.as_str().unwrap_or_default(), options.iter().copied());
                 let help = near.map(|near| format!("did you mean {}?", quoted(near)));
-                node.report(Problem::Setting { what, error: format!("it must be one of {}", list(&options)), help });
+                let error = match options.len() {
+                    0..=MOST_OPTIONS => format!("it must be one of {}", list(&options)),
+                    many => format!("it is none of the {many} that the plugin knows"),
+                };
+                node.report(Problem::Setting { what, error, help });
             }
             _ => {
                 let error_text = clean_line(&error.masked_with("the value").to_string(), 300);

@@ -273,9 +273,10 @@ fn credentials(integration: &IntegrationReport, before: &Known, given: &Given) -
 }
 
 /// Whether an integration waits for another credential: its provider has rejected this one, and
-/// would count every further attempt. What may change without it, such as permissions, an approval
-/// or what has not spread yet, may be tried again.
-pub fn awaits_a_credential(integration: &IntegrationReport) -> bool {
+/// would count every further attempt. What may change without it, such as permissions or an
+/// approval, may be tried again, and so may a cause that `spreads`: the provider says that a change
+/// which mends it takes a while to have effect.
+pub fn awaits_a_credential(integration: &IntegrationReport, spreads: impl Fn(&Cause) -> bool) -> bool {
     use Cause::*;
     let rejected = |cause: &Cause| {
         matches!(
@@ -288,8 +289,8 @@ pub fn awaits_a_credential(integration: &IntegrationReport) -> bool {
                 | SshKeyRejected
         )
     };
-    let broken = integration.findings().filter(|finding| !finding.status().is_good());
-    broken.into_iter().any(|finding| rejected(&finding.cause))
+    let mut broken = integration.findings().filter(|finding| !finding.status().is_good());
+    broken.any(|finding| rejected(&finding.cause) && !spreads(&finding.cause))
 }
 
 /// The reports of several attempts as one: of each integration what the last attempt found that

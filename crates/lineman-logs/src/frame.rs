@@ -123,11 +123,14 @@ impl Framed<'_> {
         if message.starts_with([' ', '\t', '│', '╷', '╵', '+', '~', '"']) {
             return false;
         }
-        let Some((found, part)) = PARTS.iter().find_map(|(regex, part)| Some((regex.captures(message)?, part))) else {
-            return false;
+        let fits = |(regex, part): &'static (Regex, Part)| {
+            let found = regex.captures(message)?;
+            // What follows a time may be a level and a word of the message.
+            let names_host = |name: &str| name.split(' ').next().and_then(level).is_none();
+            (!matches!(part, Part::Journal) || names_host(&found[2])).then_some((found, part))
         };
+        let Some((found, part)) = PARTS.iter().find_map(fits) else { return false };
         let word = |at: usize| found.get(at).map_or("", |word| word.as_str());
-        let level_of = |word: &str| level(word);
         match part {
             Part::Carrier => self.writer.push_str(word(1)),
             Part::Taken => self.time = self.time.or_else(|| moment(word(1), now)),
@@ -145,7 +148,7 @@ impl Framed<'_> {
                 self.time = self.time.or_else(|| moment(word(2), now));
                 self.timed = true;
             }
-            Part::Mark => match level_of(word(1)) {
+            Part::Mark => match level(word(1)) {
                 // The outermost word is the carrier's, the innermost the writer's own.
                 Some(level) => self.level = Some(level),
                 None if message.starts_with("##[") => self.level = Some(Level::Debug),
@@ -319,6 +322,7 @@ mod tests {
             trouble,
             "it broke",
         );
+        check("2026-01-31T12:00:01.5Z ERROR app: it broke", "", "2026-01-31T12:00:01.5Z", trouble, "app: it broke");
         check("Dec 31 12:00:01 host app[7]: it broke", "host app[7]", "2025-12-31T12:00:01Z", None, "it broke");
         check(
             "2026-01-31T12:00:01+0100 host app[7]: it broke",

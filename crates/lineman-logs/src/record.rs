@@ -16,6 +16,8 @@ const BEFORE: usize = 4;
 const AFTER: usize = 8;
 /// Lines of other writers that are passed over on the way.
 const MOST_PASSED: usize = 40;
+/// What is written later belongs to something else, seconds.
+const AT_ONCE: u64 = 2;
 
 /// The first line of what a provisioning tool has to say where it draws no box.
 static DIAGNOSTIC: LazyLock<Regex> =
@@ -41,6 +43,8 @@ pub(crate) struct Line {
     pub(crate) start: usize,
     /// What it says.
     pub(crate) message: String,
+    /// When it was written.
+    pub(crate) time: Option<Timestamp>,
 }
 
 impl Record {
@@ -193,7 +197,11 @@ impl Window<'_> {
                 passed += 1;
                 continue;
             }
-            if self.taken.contains(&at.start) || framed.message.trim().is_empty() || is_boxed(&framed.message) {
+            if self.taken.contains(&at.start)
+                || framed.message.trim().is_empty()
+                || is_boxed(&framed.message)
+                || are_apart(&framed, hit)
+            {
                 break;
             }
             record.time = record.time.or(framed.time);
@@ -219,6 +227,7 @@ impl Window<'_> {
             }
             let empty = framed.message.trim().is_empty();
             if framed.timed
+                || are_apart(&framed, hit)
                 || is_boxed(&framed.message)
                 || DIAGNOSTIC.is_match(&framed.message)
                 || empty && !is_diagnostic(record)
@@ -232,7 +241,13 @@ impl Window<'_> {
 }
 
 fn own(line: &Range<usize>, framed: &Framed<'_>) -> Line {
-    Line { start: line.start, message: framed.message.clone().into_owned() }
+    Line { start: line.start, message: framed.message.clone().into_owned(), time: framed.time }
+}
+
+/// Whether two lines were written at different times.
+fn are_apart(one: &Framed<'_>, other: &Framed<'_>) -> bool {
+    let seconds = |framed: &Framed<'_>| framed.time.map(Timestamp::as_second);
+    seconds(one).zip(seconds(other)).is_some_and(|(one, other)| one.abs_diff(other) > AT_ONCE)
 }
 
 fn is_boxed(message: &str) -> bool {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lineman_catalog::{Catalog, Match, Occurrence, Sieve, explain};
+use lineman_model::{Cause, Confidence};
 use regex::Regex;
 
 use crate::judge::happened;
-use crate::record::{Record, Window};
+use crate::record::{Line, Record, Window};
 use crate::tidy::{SEAM, is_end, push_tidy, unescaped};
 use crate::{Summary, Ties};
 
@@ -22,6 +23,9 @@ const OVERLAP: usize = 4 << 10;
 /// Of a line longer than this, only what stands around a hit is looked at.
 const LONG: usize = 16 << 10;
 const AROUND: usize = 2 << 10;
+
+/// Lines after a failure in which nothing is told that has no cause of its own.
+const NEAR: usize = 12;
 
 /// What a provisioning tool draws around a failure: its words may be split over lines.
 const BOX: &str = "╷";
@@ -65,6 +69,8 @@ pub struct Scanner<'a> {
     taken: BTreeSet<usize>,
     /// Where the window's lines are counted, and which line that is.
     counted: (usize, usize),
+    /// The line of the last failure.
+    last: Option<usize>,
     summary: Summary,
 }
 
@@ -83,6 +89,7 @@ impl<'a> Scanner<'a> {
             looked: 0,
             taken: BTreeSet::new(),
             counted: (0, 1),
+            last: None,
             summary: Summary::default(),
         }
     }
@@ -97,7 +104,7 @@ impl<'a> Scanner<'a> {
     pub fn feed(&mut self, bytes: &[u8]) {
         self.summary.bytes += bytes.len() as u64;
         for piece in bytes.chunks(CHUNK) {
-            self.take(piece);
+            self.add(piece);
             if self.window.len() - self.looked >= CHUNK {
                 self.look(self.window.len() - MARGIN);
             }
@@ -114,10 +121,15 @@ impl<'a> Scanner<'a> {
         &self.summary
     }
 
+    /// Ends the log and tells what was found in it; what comes next is another log.
+    pub fn take(&mut self) -> Summary {
+        self.begin(None);
+        std::mem::take(&mut self.summary)
+    }
+
     /// Ends the log.
     pub fn finish(mut self) -> Summary {
-        self.end();
-        self.summary
+        self.take()
     }
 
     fn end(&mut self) {
@@ -130,11 +142,12 @@ impl<'a> Scanner<'a> {
         self.window.clear();
         self.taken.clear();
         self.seams.clear();
+        self.last = None;
         (self.looked, self.counted) = (0, (0, 1));
     }
 
     /// Puts whole lines into the window, and a line that never ends in parts.
-    fn take(&mut self, piece: &[u8]) {
+    fn add(&mut self, piece: &[u8]) {
         let whole = memchr::memrchr(b'\n', piece).map_or(0, |end| end + 1);
         let (lines, rest) = piece.split_at(whole);
         self.summary.lines += memchr::memchr_iter(b'\n', lines).count() as u64;
@@ -257,23 +270,40 @@ impl<'a> Scanner<'a> {
                 continue;
             }
             let Some(other) = explain(&self.catalogs, &unescaped(&own.message)).into_iter().next() else { continue };
+            // One program says one thing in several lines, each in other words; it says it again in
+            // the same, and two programs say two.
             let new = |(_, first): &(usize, Match<'a>)| {
-                first.code == other.code
-                    || first.cause != other.cause
-                        && other.confidence == lineman_model::Confidence::Confirmed
-                        && !first.rule.also_possible.iter().any(|also| also.cause == *other.cause)
+                let again = first.code == other.code && first_word(&first.text) == first_word(&other.text);
+                let others = other.provider != first.provider && other.confidence == Confidence::Confirmed;
+                let also = first.rule.also_possible.iter().any(|also| also.cause == *other.cause);
+                again || others && first.cause != other.cause && !also
             };
             if counted.iter().all(new) && happened(&other, record.level, &own.message) {
                 counted.push((n, other));
             }
         }
+        let alone = counted.len() == 1;
         for (n, found) in counted {
-            let start = record.lines[n].start;
-            let at = Occurrence { file: self.file.clone(), line: self.line_number(start), time: record.time };
-            let integration = self.ties.of(found.provider, &text);
-            self.summary.add(&found, at, integration, retry_after(&text));
+            let Line { start, message, time } = &record.lines[n];
+            let line = self.line_number(*start);
+            // What only says that something went wrong is said of what was told just before.
+            let follows = self.last.is_some_and(|last| line.saturating_sub(last) <= NEAR);
+            if *found.cause == Cause::Undetermined && follows {
+                continue;
+            }
+            self.last = Some(line);
+            let at = Occurrence { file: self.file.clone(), line, time: time.or(record.time) };
+            // What another failure names says nothing of this one.
+            let whole = if alone { &text } else { message };
+            let nearest = if record.loose { self.ties.of(found.provider, message) } else { None };
+            let integration = nearest.or_else(|| self.ties.of(found.provider, whole));
+            self.summary.add(&found, at, integration, retry_after(whole));
         }
     }
+}
+
+fn first_word(text: &str) -> Option<&str> {
+    text.split_whitespace().next()
 }
 
 fn retry_after(text: &str) -> Option<Duration> {

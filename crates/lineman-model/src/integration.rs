@@ -48,6 +48,10 @@ pub struct Connection {
     pub timeout_ms: Option<u64>,
     /// Whether link-local addresses and the metadata services of clouds may be contacted.
     pub allow_link_local: bool,
+    /// How the certificate of one host is judged. No configuration says it: a plugin does, whose
+    /// provider's own files have a word for it.
+    #[serde(skip)]
+    pub terms: Option<HostTerms>,
 }
 
 impl Connection {
@@ -80,6 +84,17 @@ pub struct CaBundle {
     pub directory: Option<String>,
     /// `connection.ca_file` or the environment variable.
     pub chosen_by: String,
+}
+
+/// How the certificate of one host is judged, where that is not as usual.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostTerms {
+    /// The host in the address.
+    pub host: String,
+    /// The name that is asked for and that the certificate must be for, in place of the host's.
+    pub name: Option<String>,
+    /// Whether every certificate is taken, because the clients that are told about take it too.
+    pub unverified: bool,
 }
 
 /// Something that the platform means to do through an integration, in the plugin's own words.

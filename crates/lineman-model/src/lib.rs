@@ -36,7 +36,7 @@ pub use event::Event;
 pub use finding::{
     Alternative, Certificate, Confidence, Doc, Evidence, Finding, Header, Remedy, Severity, Subject, Suppressed,
 };
-pub use integration::{CaBundle, Connection, Integration, Proxy, Requirement};
+pub use integration::{CaBundle, Connection, HostTerms, Integration, Proxy, Requirement};
 pub use level::Level;
 pub use policy::{EndpointPattern, EndpointPolicy, NoPattern, Refused, WORKER_MEMORY, is_guarded, is_host_name};
 pub use redact::{Redactor, UNREDACTED};

@@ -16,6 +16,8 @@ const SHORTEST_LINE: usize = 16;
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 /// What JavaScript's `encodeURIComponent` encodes.
 const COMPONENT: &AsciiSet = &UNRESERVED.remove(b'!').remove(b'*').remove(b'\'').remove(b'(').remove(b')');
+/// What forms encode (`application/x-www-form-urlencoded` of the URL standard): the tilde too.
+const FORM: &AsciiSet = &NON_ALPHANUMERIC.remove(b'*').remove(b'-').remove(b'.').remove(b'_');
 /// What Python's `quote` encodes.
 const PATH: &AsciiSet = &UNRESERVED.remove(b'/');
 
@@ -135,7 +137,7 @@ fn forms(value: &str) -> Vec<String> {
         let quoted = serde_json::Value::from(raw).to_string();
         let escaped = quoted[1..quoted.len() - 1].to_owned();
         // Everybody has their own idea of what needs no encoding.
-        for set in [UNRESERVED, COMPONENT, PATH, NON_ALPHANUMERIC] {
+        for set in [UNRESERVED, COMPONENT, FORM, PATH, NON_ALPHANUMERIC] {
             let encoded = utf8_percent_encode(raw, set).to_string();
             forms.push(encoded.replace("%20", "+"));
             forms.push(lower_hex(&encoded));
@@ -196,14 +198,14 @@ mod tests {
 
     #[test]
     fn every_form_in_which_a_secret_is_echoed_goes() {
-        let value = "p@ss-w\"rd/é=\\x (y)";
+        let value = "p@ss-w\"rd~/é=\\x (y)";
         let redactor = redactor(value);
         let check = |text: String| {
             let scrubbed = redactor.scrub(&text);
             assert!(scrubbed.contains("[redacted:token]"), "{text} → {scrubbed}");
         };
         check(format!("password {value} refused"));
-        for set in [UNRESERVED, COMPONENT, PATH, NON_ALPHANUMERIC] {
+        for set in [UNRESERVED, COMPONENT, FORM, PATH, NON_ALPHANUMERIC] {
             check(utf8_percent_encode(value, set).to_string());
             check(lower_hex(&utf8_percent_encode(value, set).to_string()));
         }

@@ -45,6 +45,7 @@ mod fault;
 mod proxy;
 mod target;
 mod tcp;
+mod terms;
 mod tls;
 mod trust;
 mod tunnel;
@@ -60,6 +61,7 @@ pub use failure::PathFailure;
 pub use fault::Fault;
 pub use proxy::{ProxyChoice, proxy_for};
 pub use target::{Limits, Protocol, Target};
+pub use terms::server_name;
 pub use trust::{Trust, trust};
 pub use walk::{Walk, walk};
 

@@ -4,13 +4,14 @@ use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lineman_model::{CaBundle, Connection, clean_line};
+use lineman_model::{CaBundle, Connection, HostTerms, clean_line};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_native_certs::{CertificateResult, load_certs_from_paths, load_native_certs};
 
+use crate::terms::Particular;
 use crate::{Fault, Outcome, PathFailure};
 
 /// No honest bundle is larger.
@@ -22,8 +23,9 @@ pub struct Trust(Arc<Store>);
 
 struct Store {
     bundle: Option<CaBundle>,
+    terms: Option<HostTerms>,
     roots: Arc<RootCertStore>,
-    verifier: Arc<WebPkiServerVerifier>,
+    verifier: Arc<dyn ServerCertVerifier>,
     client: Arc<ClientConfig>,
 }
 
@@ -96,15 +98,17 @@ pub fn trust(connection: &Connection) -> Result<Trust, Box<PathFailure>> {
     static LOADED: Mutex<Vec<Trust>> = Mutex::new(Vec::new());
     // Held while loading: whoever wants the same store would otherwise read it again.
     let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(trust) = loaded.iter().find(|trust| trust.0.bundle == connection.ca) {
+    if let Some(trust) =
+        loaded.iter().find(|Trust(store)| store.bundle == connection.ca && store.terms == connection.terms)
+    {
         return Ok(trust.clone());
     }
-    let trust = load(connection.ca.as_ref())?;
+    let trust = load(connection.ca.as_ref(), connection.terms.as_ref())?;
     loaded.push(trust.clone());
     Ok(trust)
 }
 
-fn load(bundle: Option<&CaBundle>) -> Outcome<Trust> {
+fn load(bundle: Option<&CaBundle>, terms: Option<&HostTerms>) -> Outcome<Trust> {
     let found = match bundle {
         Some(bundle) => {
             let (file, directory) = (bundle.file.as_deref().map(Path::new), bundle.directory.as_deref().map(Path::new));
@@ -129,7 +133,7 @@ fn load(bundle: Option<&CaBundle>) -> Outcome<Trust> {
     if roots.is_empty() {
         return Err(empty(bundle).detail(whys.join("\n")));
     }
-    build(bundle.cloned(), roots).map_err(|error| {
+    build(bundle.cloned(), terms.cloned(), roots).map_err(|error| {
         PathFailure::new(Fault::TrustUnreadable, format!("{} cannot be used: {error}.", capital(&source(bundle))))
     })
 }
@@ -144,15 +148,21 @@ fn readable(file: &Path) -> Result<(), String> {
     }
 }
 
-fn build(bundle: Option<CaBundle>, roots: RootCertStore) -> Result<Trust, Box<dyn std::error::Error>> {
+fn build(
+    bundle: Option<CaBundle>,
+    terms: Option<HostTerms>,
+    roots: RootCertStore,
+) -> Result<Trust, Box<dyn std::error::Error>> {
     let roots = Arc::new(roots);
     let provider: Arc<CryptoProvider> = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone()).build()?;
-    let client = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_webpki_verifier(verifier.clone())
-        .with_no_client_auth();
-    Ok(Trust(Arc::new(Store { bundle, roots, verifier, client: Arc::new(client) })))
+    let usual = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone()).build()?;
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let verifier: Arc<dyn ServerCertVerifier> = match terms.clone() {
+        Some(terms) => Arc::new(Particular { usual, terms }),
+        None => usual,
+    };
+    let client = builder.dangerous().with_custom_certificate_verifier(verifier.clone()).with_no_client_auth();
+    Ok(Trust(Arc::new(Store { bundle, terms, roots, verifier, client: Arc::new(client) })))
 }
 
 fn source(bundle: Option<&CaBundle>) -> String {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use crate::exchange::{Line, exchange};
 use crate::proxy::{ProxyChoice, ProxyKind, proxy_for};
 use crate::target::{Limits, Protocol, Target, literal, spell, within};
+use crate::terms::server_name;
 use crate::wire::Wire;
 use crate::{Fault, Outcome, PathFailure, Seen, dns, tcp, tls, trust, tunnel};
 
@@ -223,7 +224,10 @@ impl Walker<'_> {
     async fn secure(&mut self, wire: Wire, target: &Target) -> Outcome<tls::Secured> {
         let (began, budget) = self.begin("tls", self.limits.tls);
         let secured = match trust(self.connection) {
-            Ok(trust) => tls::handshake(&mut self.seen, wire, &target.host, target.port, &trust, budget).await,
+            Ok(trust) => {
+                let name = server_name(&target.host, self.connection);
+                tls::handshake(&mut self.seen, wire, name, target.port, &trust, budget).await
+            }
             Err(failure) => Err(failure.during("tls")),
         };
         self.end(began, secured)

@@ -6,7 +6,7 @@ use lineman_model::{Cause, CheckInfo, Description, Finding, clean, clean_line};
 use serde_json::{Map, Value};
 
 /// Longest text in one place of a page.
-const LONGEST: usize = 2_000;
+const LONGEST: usize = 4_000;
 const LONGEST_EXAMPLE: usize = 10_000;
 /// How deep tables within settings are shown.
 const DEEPEST: usize = 4;

@@ -4,7 +4,7 @@ use std::time::Duration;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, StatusCode};
 use lineman_model::{Cause, Confidence, Connection, Finding};
-use lineman_net::{Limits, PathFailure, Target, permitted, proxy_for};
+use lineman_net::{Limits, PathFailure, Target, permitted, proxy_for, server_name};
 use serde::Serialize;
 use tokio::time::Instant;
 use url::Url;
@@ -65,7 +65,11 @@ impl reqwest::dns::Resolve for Names {
     fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
         let connection = self.0.clone();
         Box::pin(async move {
-            let addresses = lineman_net::resolve(name.as_str(), &connection, &Limits::default()).await?;
+            let host = match &connection.terms {
+                Some(terms) if terms.name.as_deref() == Some(name.as_str()) => terms.host.as_str(),
+                _ => name.as_str(),
+            };
+            let addresses = lineman_net::resolve(host, &connection, &Limits::default()).await?;
             let addresses = addresses.into_iter().map(|address| std::net::SocketAddr::new(address, 0));
             Ok(Box::new(addresses) as reqwest::dns::Addrs)
         })
@@ -110,7 +114,8 @@ impl<'a, P: Provider> HttpCx<'a, P> {
         let name = operation.map_or_else(|| format!("{} {host}", parts.method), str::to_owned);
         let mut phase = self.cx.call.begin(name);
         let started = Instant::now();
-        let send = self.http.client.request(parts.method.clone(), url.clone()).headers(parts.headers).body(body).send();
+        let send = self.http.client.request(parts.method.clone(), self.asked_for(&url));
+        let send = send.headers(parts.headers).body(body).send();
         let received = Box::pin(async { read(send.await?).await }).await;
         let (status, headers, body) = match received {
             Ok(received) => received,
@@ -132,6 +137,21 @@ impl<'a, P: Provider> HttpCx<'a, P> {
             catalog: Arc::clone(&self.cx.session.catalog),
             redactor: self.cx.session.redactor.clone(),
         })
+    }
+
+    /// The address with the name that its host is asked for in TLS. Through a proxy, which knows the
+    /// host alone, it is only verified.
+    fn asked_for(&self, url: &Url) -> Url {
+        let connection = self.cx.connection();
+        let host = url.host_str().unwrap_or_default();
+        let name = server_name(host, connection);
+        let direct = Target::from_url(url).is_ok_and(|target| matches!(proxy_for(&target, connection), Ok(None)));
+        let mut url = url.clone();
+        if name != host && url.scheme() == "https" && direct {
+            // A name that no address can have is verified under the host's, and refused there.
+            let _ = url.set_host(Some(name));
+        }
+        url
     }
 
     /// Refuses what must not be contacted, and a proxy that cannot be used: the client would go

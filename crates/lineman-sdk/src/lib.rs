@@ -118,7 +118,9 @@ pub use cx::{Cx, HttpCx, abridged};
 pub use flaw::Flaw;
 pub use http::RequestBuilder;
 pub use jiff::Timestamp;
-pub use lineman_model::{CaBundle, Certificate, Connection, Credential, Integration, Proxy, Secret, SecretMap};
+pub use lineman_model::{
+    CaBundle, Certificate, Connection, Credential, HostTerms, Integration, Proxy, Secret, SecretMap,
+};
 pub use lineman_net::{Limits, Protocol, Target, Walk};
 pub use once::Once;
 pub use outcome::{Outcome, Stop};

@@ -32,20 +32,27 @@ impl RsaKey {
             return Err(flaw);
         }
         let der = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| "is cut off or damaged")?;
-        let key = any_supported_type(&der).ok().map(RsaKey).filter(|key| key.signer().is_some());
+        let key = any_supported_type(&der)
+            .ok()
+            .map(RsaKey)
+            .filter(|key| key.signer(SignatureScheme::RSA_PKCS1_SHA256).is_some());
         key.ok_or("is no RSA key of 2048 bits or more, or is damaged")
     }
 
-    /// A token with a header and claims, signed with the algorithm RS256 (RFC 7518, section 3.3).
-    /// The header's `alg` and `typ` are added. Whoever holds the token is who it speaks of: give it
+    /// A token with a header and claims, signed with PS256 where the header's `alg` says so, and with
+    /// RS256 otherwise (RFC 7518, sections 3.3 and 3.5). The header's `alg` and `typ` are added. Whoever holds the token is who it speaks of: give it
     /// to [`Cx::conceal`](crate::Cx::conceal) before it goes anywhere.
     pub fn token(&self, header: &Value, claims: &Value) -> Option<Secret> {
         let mut header = header.clone();
-        header["alg"] = "RS256".into();
+        let (algorithm, scheme) = match header["alg"].as_str() {
+            Some("PS256") => ("PS256", SignatureScheme::RSA_PSS_SHA256),
+            _ => ("RS256", SignatureScheme::RSA_PKCS1_SHA256),
+        };
+        header["alg"] = algorithm.into();
         header["typ"] = "JWT".into();
         let encode = |value: &Value| BASE64URL.encode(value.to_string());
         let signed = format!("{}.{}", encode(&header), encode(claims));
-        let signature = self.signer()?.sign(signed.as_bytes()).ok()?;
+        let signature = self.signer(scheme)?.sign(signed.as_bytes()).ok()?;
         Some(Secret::new(format!("{signed}.{}", BASE64URL.encode(signature))))
     }
 
@@ -54,8 +61,8 @@ impl RsaKey {
         Some(self.0.public_key()?.to_vec())
     }
 
-    fn signer(&self) -> Option<Box<dyn Signer>> {
-        self.0.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256])
+    fn signer(&self, scheme: SignatureScheme) -> Option<Box<dyn Signer>> {
+        self.0.choose_scheme(&[scheme])
     }
 }
 

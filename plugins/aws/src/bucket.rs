@@ -1,10 +1,10 @@
 //! `aws/state-bucket`: the bucket exists, lies in the region, and can be read.
 
-use lineman_sdk::Url;
 use lineman_sdk::prelude::*;
+use lineman_sdk::{Answer, Url};
 
 use crate::Aws;
-use crate::credentials::working;
+use crate::credentials::{Credentials, working};
 use crate::{partition, query};
 
 /// `aws/state-bucket`.
@@ -12,10 +12,7 @@ pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
     let Some(bucket) = cx.settings().state_bucket.as_deref() else {
         return Err(Stop::not_applicable("no state bucket is configured"));
     };
-    let credentials = working(&cx).await?;
-    let url = listing(&cx, bucket)?;
-    // A listing of one, not HEAD: a refusal to HEAD has no body that would give its reason.
-    let answer = query::get_s3(&cx, url, "s3:ListBucket", &credentials).await?;
+    let answer = list(&cx, bucket, &working(&cx).await?).await?;
     let region = &cx.settings().region;
     match answer.header("x-amz-bucket-region") {
         Some(actual) if actual != region => {
@@ -29,6 +26,11 @@ pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
         }
         _ => answer.success().map(drop).map_err(|stop| stop.map(|finding| finding.subject("bucket", bucket))),
     }
+}
+
+/// Asks for a listing of one. Not HEAD: a refusal to HEAD has no body that would give its reason.
+pub(crate) async fn list(cx: &Cx<Aws>, bucket: &str, credentials: &Credentials) -> Result<Answer, Stop> {
+    query::get_s3(cx, listing(cx, bucket)?, "s3:ListBucket", credentials).await
 }
 
 /// Virtual-hosted, as S3 wants it; by path at an endpoint that is not AWS's own, and for names

@@ -6,7 +6,9 @@
 use lineman_sdk::Flaw;
 use lineman_sdk::prelude::*;
 
+use crate::arn::{Arn, is_account};
 use crate::partition::{self, RegionName};
+use crate::requires::contradictions;
 use crate::{Aws, Secrets, Settings};
 
 const KEY_DOC: (&str, &str) =
@@ -22,7 +24,9 @@ const REGION_DOC: (&str, &str) =
 pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
     let faults =
         [key_pair(cx.settings(), cx.secrets()), region(cx.settings()), role(cx.settings()), bucket(cx.settings())];
-    for fault in faults.into_iter().flatten() {
+    let requires = cx.requires().iter().enumerate();
+    let contradictions = requires.flat_map(|(index, one)| contradictions::of(cx.settings(), index, &one.words));
+    for fault in faults.into_iter().flatten().chain(contradictions) {
         cx.report(fault);
     }
     Ok(())
@@ -152,19 +156,13 @@ fn role(settings: &Settings) -> Option<Finding> {
             invalid(format!("`{role}` is neither a role's name nor its ARN."), "Set the role's ARN.")
         };
     }
-    let parts: Vec<&str> = role.splitn(6, ':').collect();
-    let &[_, partition, "iam", "", account, resource] = parts.as_slice() else {
+    let arn = Arn::parse(role).filter(|arn| arn.service == "iam" && arn.resource.starts_with("role/"));
+    let Some(Arn { partition, .. }) = arn.filter(|arn| is_account(arn.account)) else {
         return invalid(
             format!("`{role}` is not the ARN of a role."),
             "Set an ARN such as `arn:aws:iam::123456789012:role/NAME`.",
         );
     };
-    if !resource.starts_with("role/") || account.len() != 12 || !account.bytes().all(|byte| byte.is_ascii_digit()) {
-        return invalid(
-            format!("`{role}` is not the ARN of a role."),
-            "Set an ARN such as `arn:aws:iam::123456789012:role/NAME`.",
-        );
-    }
     let expected = partition::of_region(&settings.region).name;
     if partition != expected {
         return invalid(
@@ -176,21 +174,13 @@ fn role(settings: &Settings) -> Option<Finding> {
 }
 
 fn bucket(settings: &Settings) -> Option<Finding> {
-    let bucket = settings.state_bucket.as_ref()?;
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
-    let ends = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    let good = (3..=63).contains(&bucket.len())
-        && bucket.chars().all(allowed)
-        && bucket.starts_with(ends)
-        && bucket.ends_with(ends)
-        && !bucket.contains("..");
-    let message = format!("`{bucket}` cannot be the name of a bucket.");
+    let bucket = settings.state_bucket.as_deref()?;
+    let why = contradictions::bucket_name(bucket)?;
+    let message = format!("`{bucket}` cannot be the name of a bucket: {why}.");
     let remedy =
         "Set the bucket's name alone: 3 to 63 lower-case letters, digits, hyphens and dots; no s3:// and no path.";
-    (!good).then(|| {
-        fault("bucket-name", Cause::ConfigInvalid, "/settings/state_bucket", message, remedy)
-            .doc("Bucket naming rules", "https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html")
-    })
+    let (title, url) = contradictions::BUCKET_DOC;
+    Some(fault("bucket-name", Cause::ConfigInvalid, "/settings/state_bucket", message, remedy).doc(title, url))
 }
 
 /// `AKIA` (long-lived) or `ASIA` (temporary), and base-32 after it.

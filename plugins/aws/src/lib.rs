@@ -2,23 +2,34 @@
 //!
 //! Walks from the shape of a key pair to a state bucket: does the key look like one, does the
 //! regional STS answer, is the clock right, who does AWS think this is, may the role be assumed,
-//! how old is the key, are the required actions allowed, is the bucket there.
+//! how old is the key, is the state bucket there; and of what the platform requires: are the actions
+//! allowed, do networks, roles, buckets and keys exist and fit, is there room below the quotas.
 //!
 //! Calls go over the SDK's HTTP client, signed with AWS's own signer; no service SDK.
 
 #![forbid(unsafe_code)]
 
+mod arn;
 mod bucket;
+mod capacity;
 mod config;
 mod credentials;
 mod identity;
 mod key;
+mod network;
 mod partition;
 mod permissions;
+mod policy;
 mod query;
+mod quota;
 mod reach;
+mod requires;
+mod resources;
+mod simulate;
+mod storage;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::sync::Arc;
 
@@ -27,6 +38,7 @@ use lineman_sdk::{Once, Walk};
 
 use crate::credentials::Credentials;
 use crate::identity::Identity;
+use crate::requires::Requirement;
 
 /// `[integration.NAME.settings]` of an AWS integration.
 #[derive(Deserialize, JsonSchema)]
@@ -68,16 +80,6 @@ struct Secrets {
     session_token: Option<Secret>,
 }
 
-/// An entry of `[[integration.NAME.requires]]` of an AWS integration.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Requirement {
-    /// The action that must be allowed, such as `s3:PutObject`.
-    action: String,
-    /// The ARN on which it must be allowed; any resource unless set.
-    resource: Option<String>,
-}
-
 /// What the checks of one integration share: each is obtained once.
 #[derive(Default)]
 struct Session {
@@ -102,12 +104,18 @@ impl Provider for Aws {
             .example(include_str!("../example.toml"))
             .service("sts", "Security Token Service: identity and roles")
             .service("iam", "Identity and Access Management: keys and permissions")
-            .service("ec2", "Elastic Compute Cloud: dry runs")
-            .service("s3", "Simple Storage Service: the state bucket")
+            .service("ec2", "Elastic Compute Cloud: networks, instance types, regions and dry runs")
+            .service("s3", "Simple Storage Service: buckets")
+            .service("kms", "Key Management Service: encryption keys")
+            .service("servicequotas", "Service Quotas: the account's limits")
+            .service("monitoring", "CloudWatch: how much of a quota is in use")
             .service("status", "The public feed of AWS's incidents")
             .host("sts.{region}.amazonaws.com:443")
             .host("iam.amazonaws.com:443")
             .host("ec2.{region}.amazonaws.com:443")
+            .host("kms.{region}.amazonaws.com:443")
+            .host("servicequotas.{region}.amazonaws.com:443")
+            .host("monitoring.{region}.amazonaws.com:443")
             .host("{state_bucket}.s3.{region}.amazonaws.com:443")
     }
 
@@ -145,6 +153,51 @@ impl Provider for Aws {
             )
             .needs(["role"])
             .calls("s3:ListObjectsV2", "s3:ListBucket"),
+            Check::new(
+                "network",
+                Level::Dependency,
+                "The required VPCs, subnets and security groups exist and fit",
+                network::check,
+            )
+            .needs(["role"])
+            .calls("ec2:DescribeVpcs", "ec2:DescribeVpcs")
+            .calls("ec2:DescribeSubnets", "ec2:DescribeSubnets")
+            .calls("ec2:DescribeSecurityGroups", "ec2:DescribeSecurityGroups"),
+            Check::new(
+                "trust",
+                Level::Dependency,
+                "The required roles exist, and trust those who will assume them",
+                trust::check,
+            )
+            .needs(["role"])
+            .calls("iam:GetRole", "iam:GetRole"),
+            Check::new(
+                "storage",
+                Level::Dependency,
+                "The required buckets and encryption keys exist and can be used",
+                storage::check,
+            )
+            .needs(["role"])
+            .calls("s3:ListObjectsV2", "s3:ListBucket")
+            .calls("kms:DescribeKey", "kms:DescribeKey"),
+            Check::new(
+                "capacity",
+                Level::Dependency,
+                "The required regions are enabled, and the instance types are offered",
+                capacity::check,
+            )
+            .needs(["role"])
+            .calls("ec2:DescribeRegions", "ec2:DescribeRegions")
+            .calls("ec2:DescribeInstanceTypeOfferings", "ec2:DescribeInstanceTypeOfferings"),
+            Check::new("quota", Level::Dependency, "The required quotas leave room", quota::check)
+                .needs(["role"])
+                .calls("servicequotas:GetServiceQuota", "servicequotas:GetServiceQuota")
+                .calls("cloudwatch:GetMetricStatistics", "cloudwatch:GetMetricStatistics")
+                .calls("ec2:DescribeAddresses", "ec2:DescribeAddresses")
+                .calls("ec2:DescribeInternetGateways", "ec2:DescribeInternetGateways")
+                .calls("ec2:DescribeNetworkInterfaces", "ec2:DescribeNetworkInterfaces")
+                .calls("ec2:DescribeSecurityGroups", "ec2:DescribeSecurityGroups")
+                .calls("ec2:DescribeVpcs", "ec2:DescribeVpcs"),
             Check::new("status", Level::Reach, "AWS reports no incident that explains it", reach::status).explains(),
         ]
     }

@@ -1,5 +1,7 @@
-//! Signed calls: the Query API of STS, IAM and EC2 (a form in, XML out), and GET requests to S3.
+//! Signed calls: the Query API of STS, IAM, EC2 and CloudWatch (a form in, XML out), the JSON API of
+//! KMS and Service Quotas, and GET requests to S3.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use aws_sigv4::http_request::{
@@ -16,29 +18,39 @@ use crate::Aws;
 use crate::credentials::Credentials;
 use crate::partition;
 
-/// A service with a Query API.
+/// A service that is called by the names of its operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Service {
     Sts,
     Iam,
     Ec2,
+    CloudWatch,
+    Kms,
+    Quotas,
 }
 
 impl Service {
+    /// What its endpoints and signatures call it.
     fn name(self) -> &'static str {
         match self {
             Service::Sts => "sts",
             Service::Iam => "iam",
             Service::Ec2 => "ec2",
+            Service::CloudWatch => "monitoring",
+            Service::Kms => "kms",
+            Service::Quotas => "servicequotas",
         }
     }
 
-    /// Version of the API, as its reference gives it.
-    fn version(self) -> &'static str {
+    /// How it is spoken to, as its service model gives it.
+    fn protocol(self) -> Protocol {
         match self {
-            Service::Sts => "2011-06-15",
-            Service::Iam => "2010-05-08",
-            Service::Ec2 => "2016-11-15",
+            Service::Sts => Protocol::Query { version: "2011-06-15" },
+            Service::Iam => Protocol::Query { version: "2010-05-08" },
+            Service::Ec2 => Protocol::Query { version: "2016-11-15" },
+            Service::CloudWatch => Protocol::Query { version: "2010-08-01" },
+            Service::Kms => Protocol::Json { target: "TrentService" },
+            Service::Quotas => Protocol::Json { target: "ServiceQuotasV20190624" },
         }
     }
 
@@ -47,11 +59,19 @@ impl Service {
         let region = &cx.settings().region;
         let partition = partition::of_region(region);
         let (host, signing_region) = match self {
-            Service::Sts | Service::Ec2 => (format!("{}.{region}.{}", self.name(), partition.suffix), region.as_str()),
             Service::Iam => (partition.iam.to_owned(), partition.global_region),
+            _ => (format!("{}.{region}.{}", self.name(), partition.suffix), region.as_str()),
         };
         Ok((cx.endpoint(self.name(), &format!("https://{host}/"))?, signing_region.to_owned()))
     }
+}
+
+/// How a service is spoken to.
+enum Protocol {
+    /// A form that names the action and the version of the API; XML comes back.
+    Query { version: &'static str },
+    /// JSON, with the action in a header behind the name of its target.
+    Json { target: &'static str },
 }
 
 /// Calls an action and reads its answer.
@@ -70,6 +90,9 @@ pub(crate) async fn call<T: DeserializeOwned>(
     if !answer.ok() {
         return Err(refusal(&answer).into());
     }
+    if matches!(service.protocol(), Protocol::Json { .. }) {
+        return answer.json();
+    }
     quick_xml::de::from_str(&answer.text())
         .map_err(|error| answer.unexpected(&format!("something that is not the answer to {action} ({error})")).into())
 }
@@ -78,12 +101,18 @@ pub(crate) async fn call<T: DeserializeOwned>(
 /// gateway or another service answers, and knows nothing of the credential.
 fn refusal(answer: &Answer) -> Finding {
     let status = answer.status();
-    if (400..=499).contains(&status) && status != 407 && status != 429 && !answer.text().contains("<Code>") {
+    if (400..=499).contains(&status) && status != 407 && status != 429 && !has_code(answer) {
         return answer
             .recognised()
             .unwrap_or_else(|| answer.unexpected(&format!("a refusal that is not AWS's ({status})")));
     }
     answer.finding()
+}
+
+/// Whether the answer names an error as AWS does, in XML or in JSON.
+fn has_code(answer: &Answer) -> bool {
+    let text = answer.text();
+    text.contains("<Code>") || text.contains("\"__type\"") || answer.header("x-amzn-errortype").is_some()
 }
 
 /// Calls an action and gives the answer, whatever it is.
@@ -95,16 +124,25 @@ pub(crate) async fn send(
     credentials: Option<&Credentials>,
 ) -> Result<Answer, Stop> {
     let (url, region) = service.endpoint(cx)?;
-    let form = lineman_sdk::form::Serializer::new(String::new())
-        .append_pair("Action", action)
-        .append_pair("Version", service.version())
-        .extend_pairs(parameters)
-        .finish();
-    let request = Request::builder()
-        .method(Method::POST)
-        .uri(url.as_str())
-        .header("content-type", "application/x-www-form-urlencoded; charset=utf-8")
-        .body(form.into_bytes());
+    let request = Request::builder().method(Method::POST).uri(url.as_str());
+    let request = match service.protocol() {
+        Protocol::Query { version } => {
+            let form = lineman_sdk::form::Serializer::new(String::new())
+                .append_pair("Action", action)
+                .append_pair("Version", version)
+                .extend_pairs(parameters)
+                .finish();
+            let kind = "application/x-www-form-urlencoded; charset=utf-8";
+            request.header("content-type", kind).body(form.into_bytes())
+        }
+        Protocol::Json { target } => {
+            let body: BTreeMap<&str, &str> = parameters.iter().copied().collect();
+            request
+                .header("content-type", "application/x-amz-json-1.1")
+                .header("x-amz-target", format!("{target}.{action}"))
+                .body(serde_json::json!(body).to_string().into_bytes())
+        }
+    };
     let request = signed(cx, request, service.name(), &region, credentials)?;
     cx.http()?.send(url, request, Some(&format!("{}:{action}", service.name()))).await
 }

@@ -156,6 +156,94 @@ async fn required_actions_are_proved_denied_or_listed_as_not_proved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_told_together_with_the_policy_that_grants_it() {
+    let server = Server::start([account()]).unwrap();
+    let seen = harness(&server, json!({}))
+        .requires("mine", json!({ "action": "s3:PutObject", "resource": "arn:aws:s3:::state/x" }))
+        .requires("other", json!({ "action": "s3:PutObject", "resource": "arn:aws:s3:::other/x" }))
+        .requires("queue", json!({ "terraform": "aws_sqs_queue", "operations": ["delete"] }))
+        .requires("role", json!({ "terraform": "aws_iam_role_policy_attachment" }))
+        .check("permissions")
+        .await;
+    let [finding] = seen.findings.as_slice() else { panic!("{:?}", seen.findings) };
+    assert_eq!((finding.code.as_str(), &finding.cause), ("aws/action-missing", &Cause::PermissionInsufficient));
+    let argv = &finding.remedies[0].argv;
+    assert_eq!(argv[..5], ["aws", "iam", "put-user-policy", "--user-name", "ci"]);
+    let policy: Value = serde_json::from_str(argv.last().unwrap()).unwrap();
+    let statements = json!([
+        {
+            "Effect": "Allow",
+            "Action": [
+                "iam:AttachRolePolicy", "iam:DetachRolePolicy", "iam:ListAttachedRolePolicies",
+                "sqs:DeleteQueue", "sqs:GetQueueAttributes", "sqs:ListQueueTags",
+            ],
+            "Resource": "*",
+        },
+        { "Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::other/x" },
+    ]);
+    assert_eq!(policy, json!({ "Version": "2012-10-17", "Statement": statements }));
+    assert!(
+        finding.message.starts_with("7 required actions are not allowed: iam:AttachRolePolicy, "),
+        "{}",
+        finding.message
+    );
+    let statuses: Vec<String> = seen.outcome.requirements.iter().map(|it| format!("{} {}", it.id, it.status)).collect();
+    assert_eq!(statuses, ["mine pass", "other fail", "queue fail", "role fail"]);
+    // One question for each resource, and one for what is global.
+    let asked =
+        server.log().entries().iter().filter(|it| String::from_utf8_lossy(&it.body).contains("Simulate")).count();
+    assert_eq!(asked, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_looked_at_is_not_proved_and_no_fault() {
+    let check = async |may: &[&'static str], check: &str, words: Value, status: Status, needs: &[Option<&str>]| {
+        let statements = may.iter().map(|action| Statement::allow([*action], ["*"]));
+        let user = User::new("ci").key(AccessKey::new(ID, SECRET)).policy("ci", statements);
+        let server =
+            Server::start([Account::new(ACCOUNT).user(user).bucket(Bucket::new("state", "eu-west-1"))]).unwrap();
+        let seen = harness(&server, json!({})).requires("r", words.clone()).check(check).await;
+        assert_eq!(seen.outcome.requirements.first().map(|it| it.status), Some(status), "{words}: {:?}", seen.findings);
+        let listed: Vec<Option<&str>> = seen.outcome.not_proved.iter().map(|it| it.needs.as_deref()).collect();
+        assert_eq!(listed, needs, "{words}");
+        assert!(seen.findings.is_empty(), "{words}: {:?}", seen.findings);
+    };
+    let subnet = json!({ "subnets": ["subnet-0a0a0a0a"] });
+    check(&["sts:*"], "network", subnet.clone(), Status::Unknown, &[Some("ec2:DescribeSubnets")]).await;
+    check(&["sts:*", "ec2:*"], "network", subnet, Status::Pass, &[]).await;
+    let role = json!({ "role": "worker" });
+    check(&["sts:*"], "trust", role, Status::Unknown, &[Some("iam:GetRole")]).await;
+    check(&["sts:*"], "storage", json!({ "bucket": "state" }), Status::Unknown, &[Some("s3:ListBucket")]).await;
+    check(&["sts:*"], "storage", json!({ "kms_key": "alias/x" }), Status::Unknown, &[Some("kms:DescribeKey")]).await;
+    let region = json!({ "region": "eu-central-2" });
+    check(&["sts:*"], "capacity", region, Status::Unknown, &[Some("ec2:DescribeRegions")]).await;
+    let vcpus = json!({ "quota": { "service": "ec2", "code": "L-1216C47A", "need": 16 } });
+    let (value, metric) = ("servicequotas:GetServiceQuota", "cloudwatch:GetMetricStatistics");
+    check(&["sts:*"], "quota", vcpus.clone(), Status::Unknown, &[Some(value)]).await;
+    check(&["sts:*", value], "quota", vcpus.clone(), Status::Unknown, &[Some(metric)]).await;
+    check(&["sts:*", value, metric], "quota", vcpus, Status::Pass, &[]).await;
+    let databases = json!({ "quota": { "service": "rds", "code": "L-7B6409FD" } });
+    check(&["sts:*", value], "quota", databases, Status::Unknown, &[None]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_one_thing_lacks_is_one_finding() {
+    let user = User::new("ci").key(AccessKey::new(ID, SECRET)).policy("ci", [Statement::allow(["*"], ["*"])]);
+    let server = Server::start([Account::new(ACCOUNT).user(user)]).unwrap();
+    let words = json!({ "subnets": ["subnet-0f0f0f0f"], "zones": ["eu-west-1b"], "free_addresses": 4 });
+    let seen = harness(&server, json!({})).requires("r", words).check("network").await;
+    let told: Vec<&str> = seen.findings.iter().map(|finding| finding.message.as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "The subnet subnet-0f0f0f0f lies in eu-west-1a, not in eu-west-1b; it has no free address.",
+            "The zone eu-west-1b has none of the subnets.",
+        ]
+    );
+    assert_eq!(seen.findings[0].remedies.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn credentials_are_judged_by_aws_alone() {
     let check = async |prepare: &dyn Fn(&Server),
                        change: &dyn Fn(Harness<Aws>) -> Harness<Aws>,

@@ -6,17 +6,13 @@
 
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use lineman_sdk::prelude::*;
-use lineman_sdk::{Certificate, ClientCertificate, Timestamp, Url};
-use rustls::SignatureScheme;
-use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use lineman_sdk::{Certificate, ClientCertificate, RsaKey, Timestamp, Url};
+use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::sign::SigningKey;
 use serde_json::json;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -35,7 +31,7 @@ const DOC: (&str, &str) = (
 
 /// A certificate with its key.
 pub(crate) struct Pair {
-    key: Arc<dyn SigningKey>,
+    key: RsaKey,
     der: CertificateDer<'static>,
     about: Certificate,
 }
@@ -61,19 +57,13 @@ impl Pair {
         let id = &cx.settings().client_id;
         // An id that no other assertion has.
         let random = || RandomState::new().hash_one(now);
-        let header = json!({ "alg": "PS256", "typ": "JWT", "x5t#S256": BASE64URL.encode(Sha256::digest(&self.der)) });
+        let header = json!({ "alg": "PS256", "x5t#S256": BASE64URL.encode(Sha256::digest(&self.der)) });
         let claims = json!({
             "aud": endpoint.as_str(), "iss": id, "sub": id, "jti": format!("{:016x}{:016x}", random(), random()),
             "nbf": now, "iat": now, "exp": now + LIFE,
         });
-        let encode = |value: &serde_json::Value| BASE64URL.encode(value.to_string());
-        let signed = format!("{}.{}", encode(&header), encode(&claims));
-        let signature = self
-            .key
-            .choose_scheme(&[SignatureScheme::RSA_PSS_SHA256])
-            .and_then(|signer| signer.sign(signed.as_bytes()).ok())
-            .ok_or_else(|| wrong("certificate-key", KEY, "The private key cannot sign."))?;
-        let assertion = Secret::new(format!("{signed}.{}", BASE64URL.encode(signature)));
+        let assertion = self.key.token(&header, &claims);
+        let assertion = assertion.ok_or_else(|| wrong("certificate-key", KEY, "The private key cannot sign."))?;
         cx.conceal("client assertion", &assertion);
         Ok(assertion)
     }
@@ -86,7 +76,7 @@ impl Pair {
 /// What is wrong with what is stored.
 pub(crate) fn read(secrets: &Secrets) -> Result<Pair, Box<Finding>> {
     let text = secrets.certificate.as_ref().map(Secret::expose).unwrap_or_default();
-    if let Some(message) = not_pem(text, "CERTIFICATE") {
+    if let Some(message) = not_a_certificate(text) {
         return Err(Box::new(wrong("certificate-shape", CERTIFICATE, format!("The certificate {message}."))));
     }
     let (key, pointer) = match &secrets.private_key {
@@ -98,46 +88,33 @@ pub(crate) fn read(secrets: &Secrets) -> Result<Pair, Box<Finding>> {
         let finding = wrong("certificate-key-missing", KEY, message);
         return Err(Box::new(Finding { cause: Cause::CredentialMissing, ..finding }));
     }
-    let damaged = |message: &str| Box::new(wrong("certificate-key", pointer, format!("The private key {message}.")));
-    if let Some(message) = not_pem(key, "PRIVATE KEY") {
-        return Err(damaged(message));
-    }
-    if key.contains("ENCRYPTED") {
-        return Err(damaged("is encrypted, and there is nowhere to give its passphrase"));
-    }
-    let der = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|_| damaged("is cut off or damaged"))?;
-    let signs = |key: &Arc<dyn SigningKey>| key.choose_scheme(&[SignatureScheme::RSA_PSS_SHA256]).is_some();
-    let Some(signer) = any_supported_type(&der).ok().filter(signs) else {
-        return Err(damaged("is no RSA key of 2048 bits or more, the only ones that Entra takes"));
-    };
+    let key = Secret::new(key);
+    let signer = RsaKey::read(&key)
+        .map_err(|wrongly| Box::new(wrong("certificate-key", pointer, format!("The private key {wrongly}."))))?;
     // It also holds the two against each other.
-    let pair = ClientCertificate::from_pem(text, &Secret::new(key))
+    let pair = ClientCertificate::from_pem(text, &key)
         .map_err(|other| Box::new(wrong("certificate-unusable", CERTIFICATE, other.message)))?;
     let der = CertificateDer::from_pem_slice(text.as_bytes())
         .map_err(|_| Box::new(wrong("certificate-shape", CERTIFICATE, "The certificate cannot be read.")))?;
     Ok(Pair { key: signer, der, about: pair.certificate().clone() })
 }
 
-/// What keeps a text from being PEM of a kind.
-fn not_pem(text: &str, kind: &str) -> Option<&'static str> {
-    if !text.contains("-----BEGIN") {
-        return Some(match text.trim() {
-            "" => "is empty",
-            // How DER, and so PKCS#12, begins in base64.
-            text if text.starts_with("MI") => "is DER or PKCS#12 in base64, not PEM",
-            _ => "is no PEM",
-        });
+/// What keeps a text from being a certificate in PEM.
+fn not_a_certificate(text: &str) -> Option<&'static str> {
+    if text.trim().is_empty() {
+        Some("is empty")
+    } else if !text.contains("-----BEGIN") {
+        // DER, and so PKCS#12, begins like this in base64.
+        Some(if text.starts_with("MI") { "is DER or PKCS#12 in base64, not PEM" } else { "is no PEM" })
+    } else if text.contains("\\n") {
+        Some("has `\\n` where line ends should be")
+    } else if text.trim().lines().count() < 3 {
+        Some("lost its line ends")
+    } else if !text.contains("CERTIFICATE-----") {
+        Some("is missing: there is something else in PEM")
+    } else {
+        None
     }
-    if text.contains("\\n") {
-        return Some("has `\\n` where line ends should be");
-    }
-    if text.trim().lines().count() < 3 {
-        return Some("lost its line ends");
-    }
-    (!text.contains(&format!("{kind}-----"))).then_some(match kind {
-        "CERTIFICATE" => "is missing: there is only a key",
-        _ => "is something else in PEM",
-    })
 }
 
 fn wrong(code: &str, pointer: &str, message: impl Into<String>) -> Finding {

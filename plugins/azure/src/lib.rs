@@ -93,6 +93,7 @@ impl Provider for Azure {
         About::new("azure", "Microsoft Azure", env!("CARGO_PKG_VERSION"))
             .publisher("Lineman")
             .catalog(include_str!("../catalog.toml"))
+            .example(include_str!("../example.toml"))
             .service("login", "Microsoft Entra ID: the tenant, and tokens")
             .service("arm", "Azure Resource Manager: subscriptions, roles, resource providers")
             .service("graph", "Microsoft Graph: when a client secret expires")

@@ -3,8 +3,8 @@
 //! Entra does not say it with the token; Graph lists an application's secrets with the first three
 //! characters of each, by which the stored one is found.
 
-use lineman_sdk::Timestamp;
 use lineman_sdk::prelude::*;
+use lineman_sdk::{Credential as Known, Timestamp};
 
 use crate::cloud::Api;
 use crate::identity::{self, Credential, SECRET};
@@ -29,6 +29,7 @@ const HINT: usize = 3;
 struct Listed {
     display_name: Option<String>,
     hint: Option<String>,
+    start_date_time: Option<Timestamp>,
     end_date_time: Option<Timestamp>,
 }
 
@@ -68,8 +69,15 @@ pub(crate) async fn check(cx: Cx<Azure>) -> Outcome {
         return Ok(());
     };
     cx.expires("client secret", end);
+    let newer = all.iter().filter(|it| it.end_date_time > Some(end)).max_by_key(|it| it.end_date_time);
+    cx.credential(Known {
+        secret: "client_secret".to_owned(),
+        id: listed.display_name.clone().filter(|name| !name.is_empty()),
+        created_at: listed.start_date_time,
+        newer_active: Some(newer.is_some()),
+        ..Known::default()
+    });
     if let Some(finding) = due(&cx, "The client secret", SECRET, end) {
-        let newer = all.iter().filter(|other| other.end_date_time > Some(end)).max_by_key(|it| it.end_date_time);
         let finding = finding.subject("client secret", listed.name());
         cx.report(match newer.and_then(|newer| Some((newer, newer.end_date_time?))) {
             Some((newer, until)) => finding.detail(format!(

@@ -132,6 +132,8 @@ async fn what_a_secret_does_not_say_is_listed() {
     assert_eq!(summary(&seen), "warn azure/credential-ends-soon credential.expiring");
     let detail = seen.findings[0].detail.as_deref().unwrap_or_default();
     assert!(detail.contains("newer secret already: current"), "{detail}");
+    let known = seen.outcome.credentials.first().expect("it is known");
+    assert_eq!((known.id.as_deref(), known.newer_active), (Some("ending"), Some(true)));
     let seen = with_secret(&server, "narrow", json!({ "client_id": NARROW })).check("secret").await;
     assert_eq!(summary(&seen), "pass", "{:?}", seen.findings);
     let not_proved = seen.outcome.not_proved.first().expect("it is listed");

@@ -110,8 +110,16 @@ async fn has_to_do_with(cx: &Cx<Gcp>, token: &Token, id: &str) -> Result<bool, S
     let mut probed: Vec<String> = required.chain(usual.map(str::to_owned)).collect();
     probed.dedup();
     let probed: Vec<&str> = probed.iter().map(String::as_str).collect();
-    let tested = permissions::test(cx, token, &Resource::Project(id.to_owned()), &probed).await;
-    Ok(tested.is_ok_and(|tested| tested.missing.len() + tested.unknown.len() < probed.len()))
+    match permissions::test(cx, token, &Resource::Project(id.to_owned()), &probed).await {
+        Ok(tested) => Ok(tested.missing.len() + tested.unknown.len() < probed.len()),
+        Err(stop) if is_hidden(&stop) => Ok(false),
+        Err(stop) => Err(stop),
+    }
+}
+
+/// Google answers alike for what is not there and for what may not be seen.
+fn is_hidden(stop: &Stop) -> bool {
+    stop.finding().is_some_and(|it| matches!(it.cause, Cause::PermissionInsufficient | Cause::ResourceNotFound))
 }
 
 fn out_of_reach(cx: &Cx<Gcp>, token: &Token, id: &str, refusal: Finding) -> Finding {

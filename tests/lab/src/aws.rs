@@ -1,4 +1,5 @@
-//! A *simulated* AWS: the parts of STS, IAM and S3 that tell whether a credential works.
+//! A *simulated* AWS: the parts of STS, IAM and S3 that tell whether a credential works, and as data
+//! what other services answer about the things that they have.
 //!
 //! Accounts, users, roles and policies are as the caller says ([`Account`]); requests are
 //! verified for real: the signature is computed again over what arrived, dates are held against
@@ -19,6 +20,7 @@ mod signature;
 mod sts;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -79,14 +81,25 @@ enum Service {
     Sts,
     Iam,
     S3,
+    Ec2,
+    Kms,
+    Monitoring,
+    Quotas,
 }
 
 impl Service {
+    /// Those whose answers are data.
+    const TOLD: [Service; 4] = [Service::Ec2, Service::Kms, Service::Monitoring, Service::Quotas];
+
     fn scope(self) -> &'static str {
         match self {
             Service::Sts => "sts",
             Service::Iam => "iam",
             Service::S3 => "s3",
+            Service::Ec2 => "ec2",
+            Service::Kms => "kms",
+            Service::Monitoring => "monitoring",
+            Service::Quotas => "servicequotas",
         }
     }
 
@@ -95,6 +108,10 @@ impl Service {
             Service::Sts => "https://sts.amazonaws.com/doc/2011-06-15/",
             Service::Iam => "https://iam.amazonaws.com/doc/2010-05-08/",
             Service::S3 => "http://s3.amazonaws.com/doc/2006-03-01/",
+            Service::Ec2 => "http://ec2.amazonaws.com/doc/2016-11-15/",
+            Service::Monitoring => "http://monitoring.amazonaws.com/doc/2010-08-01/",
+            // They speak JSON.
+            Service::Kms | Service::Quotas => "",
         }
     }
 }
@@ -344,9 +361,7 @@ impl Cloud {
         let Some(claim) = claim else {
             return Err(match call.service {
                 Service::S3 => Failure::new(403, "AccessDenied", "Access Denied"),
-                Service::Sts | Service::Iam => {
-                    Failure::new(403, "MissingAuthenticationToken", "Request is missing Authentication Token")
-                }
+                _ => Failure::new(403, "MissingAuthenticationToken", "Request is missing Authentication Token"),
             });
         };
         let caller = self.authenticate(call, claim)?;
@@ -354,6 +369,7 @@ impl Cloud {
             Service::Sts => sts::serve(self, call, &caller),
             Service::Iam => iam::serve(&lock(&self.accounts), call, &caller),
             Service::S3 => s3::serve(&lock(&self.accounts), call, &caller),
+            _ => told::serve(&lock(&self.accounts), call, &caller),
         }
     }
 
@@ -369,9 +385,7 @@ impl Cloud {
                 if session.credentials.expiration <= now {
                     return Err(match call.service {
                         Service::S3 => Failure::new(400, "ExpiredToken", "The provided token has expired."),
-                        Service::Sts | Service::Iam => {
-                            Failure::new(403, "ExpiredToken", "The security token included in the request is expired")
-                        }
+                        _ => Failure::new(403, "ExpiredToken", "The security token included in the request is expired"),
                     });
                 }
                 (session.caller, session.credentials.secret_access_key)
@@ -420,9 +434,7 @@ fn unknown(service: Service, claim: &Claim, token: bool) -> Failure {
             Failure::new(403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records.")
                 .with("AWSAccessKeyId", &claim.key_id)
         }
-        Service::Sts | Service::Iam => {
-            Failure::new(403, "InvalidClientTokenId", "The security token included in the request is invalid.")
-        }
+        _ => Failure::new(403, "InvalidClientTokenId", "The security token included in the request is invalid."),
     }
 }
 
@@ -438,11 +450,15 @@ fn recognise<'a>(request: &'a Request, claim: Option<&Claim>, request_id: String
         Some("2010-05-08") => Service::Iam,
         _ if host.starts_with("sts.") || scope == "sts" => Service::Sts,
         _ if host.starts_with("iam.") || scope == "iam" => Service::Iam,
-        _ => Service::S3,
+        _ => Service::TOLD.into_iter().find(|service| service.scope() == scope).unwrap_or(Service::S3),
     };
     let operation = match service {
         Service::S3 => s3::operation(request, &parameters).to_owned(),
-        Service::Sts | Service::Iam => value("Action").unwrap_or_default().to_owned(),
+        // JSON services are told the operation behind the name of their API: `TrentService.DescribeKey`.
+        Service::Kms | Service::Quotas => {
+            request.header("x-amz-target").and_then(|target| target.split('.').nth(1)).unwrap_or_default().to_owned()
+        }
+        _ => value("Action").unwrap_or_default().to_owned(),
     };
     let region = claim.map_or_else(|| "us-east-1".to_owned(), |claim| claim.region.clone());
     Call { request, service, operation, parameters, region, request_id }
@@ -458,7 +474,7 @@ fn play(fault: &Fault, call: &Call<'_>) -> Response {
     failure.response(call.service, &call.request_id)
 }
 
-/// What IAM and STS say of an operation that they do not have.
+/// What services say of an operation that they do not have.
 fn no_such_operation(call: &Call<'_>) -> Failure {
     let version = call.parameter("Version").unwrap_or("NO_VERSION_SPECIFIED");
     let message = format!("Could not find operation {} for version {version}", call.operation);

@@ -334,7 +334,7 @@ impl Hub {
             let end = self.now() + SignedDuration::from_hours(24 * days + 1);
             json!({
                 "keyId": "00000000-0000-0000-0000-000000000000", "displayName": name, "secretText": null,
-                "hint": &world::secret(name)[..3], "endDateTime": end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+                "hint": &world::secret(name)[..3], "startDateTime": "2026-01-01T00:00:00Z", "endDateTime": end.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
             })
         });
         Ok(said(200, &json!({ "id": application.object, "passwordCredentials": secrets.collect::<Vec<_>>() })))

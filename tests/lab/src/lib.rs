@@ -3,7 +3,7 @@
 //! Lineman is tested and shown on real protocols spoken by real clients: git, ssh and the
 //! provider's own tools work unmodified against these servers. What they stand in for is the
 //! other end: a forge, an account, a proxy, a certificate gone stale. [`aws`], [`azure`], [`gcp`], [`github`],
-//! [`gitlab`] and the refusals of forges are *simulated* from the providers' documentation; every fault names the page it
+//! [`gitlab`], [`kubernetes`] and the refusals of forges are *simulated* from the providers' documentation; every fault names the page it
 //! was taken from (`faults.toml`, `flavours.toml`). The Git transports themselves are real: git
 //! serves the repositories.
 //!
@@ -29,12 +29,14 @@
 pub mod api;
 pub mod aws;
 pub mod azure;
+mod chatter;
 mod faults;
 pub mod gcp;
 pub mod github;
 pub mod gitlab;
 pub mod http;
 pub mod keys;
+pub mod kubernetes;
 mod log;
 pub mod net;
 pub mod repository;
@@ -42,5 +44,6 @@ mod serving;
 pub mod ssh;
 pub mod tls;
 
+pub use chatter::Chatter;
 pub use faults::{Fault, Injection, faults};
 pub use log::{Request, RequestLog};

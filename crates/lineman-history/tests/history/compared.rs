@@ -121,7 +121,9 @@ fn a_credential_is_the_one_of_before_or_another() {
 fn only_a_rejected_credential_is_waited_for() {
     let check = |checks: &str, expected: bool| {
         let report = report(0, &format!("x: {checks}"));
-        assert_eq!(awaits_a_credential(&report.integrations[0]), expected, "{checks}");
+        assert_eq!(awaits_a_credential(&report.integrations[0], |_| false), expected, "{checks}");
+        // A new key that is not known everywhere yet looks like one that never was.
+        assert!(!awaits_a_credential(&report.integrations[0], |_| true), "{checks}");
     };
     check("identity fail credential.invalid", true);
     check("identity fail ssh.key-rejected, access blocked", true);

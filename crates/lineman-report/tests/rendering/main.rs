@@ -1,6 +1,7 @@
 //! What comes out, for every format and every kind of report.
 
 mod answers;
+mod logs;
 mod reading;
 mod reports;
 

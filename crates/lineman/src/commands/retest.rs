@@ -140,7 +140,7 @@ impl<'a> Attempts<'a> {
         let mut open: Vec<&Configured> = targets.to_vec();
         loop {
             let inputs = Inputs::resolve(&open, &args.run, &keeper).await;
-            let (now, later) = attempts.sort_out(&open, &inputs);
+            let (now, later) = attempts.sort_out(setup, &open, &inputs);
             if !now.is_empty() {
                 attempts.one(setup, &now, inputs, &keeper).await?;
             }
@@ -161,14 +161,23 @@ impl<'a> Attempts<'a> {
 
     /// Which of the integrations are tried now, and which wait for another credential: providers
     /// count rejected attempts, and lock accounts.
-    fn sort_out<'c>(&self, open: &[&'c Configured], inputs: &Inputs) -> (Vec<&'c Configured>, Vec<&'c Configured>) {
+    fn sort_out<'c>(
+        &self,
+        setup: &Setup,
+        open: &[&'c Configured],
+        inputs: &Inputs,
+    ) -> (Vec<&'c Configured>, Vec<&'c Configured>) {
+        let spreads = |it: &IntegrationReport| {
+            let catalog = catalog(setup, &it.provider);
+            move |cause: &Cause| catalog.as_ref().is_some_and(|catalog| catalog.propagation(cause).is_some())
+        };
         let same = |name: &String| match (self.given.get(name), inputs.given.get(name)) {
             (Some(before), Some(now)) => before.secrets == now.secrets,
             _ => false,
         };
         open.iter().partition(|it| {
             let name = &it.integration.name;
-            !(same(name) && self.last(name).is_some_and(awaits_a_credential))
+            !(same(name) && self.last(name).is_some_and(|last| awaits_a_credential(last, spreads(last))))
         })
     }
 
@@ -243,10 +252,14 @@ impl<'a> Attempts<'a> {
 /// What the plugin knows of how long a change takes that mends the cause.
 fn spread(setup: &Setup, retested: &Retested) -> Option<Spread> {
     let mended = retested.cause.as_ref().or(retested.cause_before.as_ref())?;
-    let description = setup.plugins.get(&retested.provider)?;
-    let catalog = Catalog::from_value(&description.id, &description.catalog).ok()?;
-    let known = catalog.propagation(mended).or_else(|| catalog.propagation(&Cause::ProviderPropagation))?;
+    let catalog = catalog(setup, &retested.provider)?;
+    let known = catalog.propagation(mended)?;
     Some(Spread { says: known.says.clone(), docs: known.docs.clone() })
+}
+
+fn catalog(setup: &Setup, provider: &str) -> Option<Catalog> {
+    let description = setup.plugins.get(provider)?;
+    Catalog::from_value(&description.id, &description.catalog).ok()
 }
 
 fn show(common: &Common, args: &RetestArgs, retest: &Retest) -> Result<(), Failure> {

@@ -35,7 +35,7 @@ impl Failure {
     /// The failure in the envelope of a service.
     pub(super) fn response(&self, service: Service, request_id: &str) -> Response {
         let mut inner = Xml::default();
-        if service != Service::S3 {
+        if !matches!(service, Service::S3 | Service::Ec2) {
             inner.text("Type", if self.status < 500 { "Sender" } else { "Receiver" });
         }
         inner.text("Code", &self.code).text("Message", &self.message);
@@ -48,7 +48,17 @@ impl Failure {
                 let error = Xml::default().element("Error", &inner).compact();
                 format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{error}")
             }
-            Service::Sts | Service::Iam => {
+            Service::Kms | Service::Quotas => {
+                serde_json::json!({ "__type": self.code, "Message": self.message }).to_string()
+            }
+            Service::Ec2 => {
+                let (mut errors, mut outer) = (Xml::default(), Xml::default());
+                errors.element("Error", &inner);
+                outer.element("Errors", &errors).text("RequestID", request_id);
+                let response = Xml::default().element("Response", &outer).compact();
+                format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{response}")
+            }
+            Service::Sts | Service::Iam | Service::Monitoring => {
                 let mut outer = Xml::default();
                 outer.element("Error", &inner).text("RequestId", request_id);
                 format!("<ErrorResponse xmlns=\"{}\">\n{}</ErrorResponse>\n", service.namespace(), outer.indented())
@@ -86,10 +96,12 @@ pub(super) fn headed(mut response: Response, service: Service, request_id: &str)
                 response = response.header("content-type", "application/xml");
             }
         }
-        Service::Sts | Service::Iam => {
+        _ => {
+            let json = matches!(service, Service::Kms | Service::Quotas);
             response = response.header("x-amzn-requestid", request_id);
             if !typed {
-                response = response.header("content-type", "text/xml");
+                response =
+                    response.header("content-type", if json { "application/x-amz-json-1.1" } else { "text/xml" });
             }
         }
     }

@@ -110,7 +110,7 @@ impl Claim {
             )
             .with("AWSAccessKeyId", &self.key_id)
             .with("SignatureProvided", &self.signature),
-            Service::Sts | Service::Iam => Failure::new(
+            _ => Failure::new(
                 403,
                 "SignatureDoesNotMatch",
                 "The request signature we calculated does not match the signature you provided. Check your AWS \

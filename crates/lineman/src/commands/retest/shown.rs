@@ -8,7 +8,7 @@ use lineman_history::{Change, Comparison, CredentialNews, Retest, Retested};
 use lineman_model::{Cause, Finding, Status};
 use lineman_report::Style;
 
-/// What is shown of each integration beside its first line, before it is told to ask for more.
+/// How many integrations are shown, unless everything is.
 const SHOWN: usize = 6;
 
 pub(super) fn human(retest: &Retest, style: &Style) -> String {
@@ -26,7 +26,7 @@ pub(super) fn human(retest: &Retest, style: &Style) -> String {
     // What needs somebody comes first.
     let mut order: Vec<&Retested> = all.iter().collect();
     order.sort_by_key(|it| it.change);
-    let shown = if style.verbose { order.len() } else { SHOWN.max(1) };
+    let shown = if style.verbose { order.len() } else { SHOWN };
     for one in order.iter().take(shown) {
         let finding = report.integrations.iter().find(|it| it.name == one.name).and_then(|it| {
             it.findings().find(|finding| !finding.status().is_good() && Some(&finding.cause) == one.cause.as_ref())

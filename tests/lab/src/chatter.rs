@@ -52,7 +52,7 @@ const CHATTER: &[&str] = &[
 ];
 
 /// Lines that look like failures and are none.
-pub const LOOKALIKES: &[&str] = &[
+const LOOKALIKES: &[&str] = &[
     "{t} INFO  metrics - AccessDenied=0 Throttling=0 ExpiredToken=0 requests={n}",
     "{t} INFO  [{w}] retry policy loaded: retry on Throttling, SlowDown, RequestTimeout and InternalError",
     "test denied::access_denied_is_reported_as_such ... ok",
@@ -91,7 +91,7 @@ impl Chatter {
 
     /// Appends a line, with its end.
     pub fn line(&mut self, out: &mut Vec<u8>) {
-        let kinds = if self.next() % 50 == 0 { LOOKALIKES } else { CHATTER };
+        let kinds = if self.next().is_multiple_of(50) { LOOKALIKES } else { CHATTER };
         let kind = kinds[self.below(kinds.len())];
         self.lines += 1;
         let mut text = std::mem::take(&mut self.scratch);

@@ -1,19 +1,20 @@
+//! What an integration with Azure is for: get a token, look at the subscription and its resource groups.
+
 use std::fs;
 
 use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use serde_json::{Value, json};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::{ForgeClient, now, run};
 use crate::fault::Integration;
-use crate::forge_client::{ForgeClient, run};
 use crate::server::clean_command;
 
 impl ForgeClient {
     /// What an integration with Azure is for: look the tenant up, ask for a token, look at the
     /// subscription and list its resource groups.
-    pub(crate) fn azure(&self, id: &str, integration: &Integration) -> Result<Option<String>> {
+    pub(super) fn azure(&self, id: &str, integration: &Integration) -> Result<Option<String>> {
         let tenant = integration.setting("tenant_id").unwrap_or_default();
         let discovery = format!("/{tenant}/v2.0/.well-known/openid-configuration");
         let found = self.curl_with(integration, "", &discovery, &[])?;
@@ -83,7 +84,7 @@ impl ForgeClient {
         let output = String::from_utf8(output)?;
         let (_, digits) = output.trim().split_once('=').context("no fingerprint")?;
         let thumbprint = digits.split(':').map(|pair| u8::from_str_radix(pair, 16)).collect::<Result<Vec<_>, _>>()?;
-        let now = i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())?;
+        let now = now()?;
         let client = integration.setting("client_id").unwrap_or_default();
         let base = integration.connection("endpoint_url").context("the row gives an endpoint")?;
         let claims = json!({
