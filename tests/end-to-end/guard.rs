@@ -58,10 +58,10 @@ fn bench() -> Result<Bench> {
     Ok(bench)
 }
 
+/// Lineman, with the signals of whoever starts something in the foreground: the test itself may run
+/// in the background.
 fn lineman(bench: &Bench) -> Command {
-    let mut command = bench.command();
-    command.env("LINEMAN_PLUGIN_PATH", bench.path().join("plugins"));
-    command
+    by(bench, &["env", "--default-signal"], &bench.command())
 }
 
 /// A command below `lineman guard`, for an integration that passes.
@@ -71,11 +71,12 @@ fn guarding(bench: &Bench, command: &[&str]) -> Command {
     guard
 }
 
-/// A command behind a program that runs it, in the same place.
+/// A command behind a program that runs it.
 fn by(bench: &Bench, program: &[&str], command: &Command) -> Command {
     let mut outer = clean_command(program[0]);
     outer.args(&program[1..]).arg(command.get_program()).args(command.get_args());
-    outer.envs(lineman(bench).get_envs().filter_map(|(name, value)| Some((name, value?))));
+    outer.envs(bench.command().get_envs().filter_map(|(name, value)| Some((name, value?))));
+    outer.env("LINEMAN_PLUGIN_PATH", bench.path().join("plugins"));
     outer.current_dir(bench.path()).stdin(Stdio::null());
     outer
 }
@@ -160,9 +161,11 @@ fn bytes_pass_as_they_are() -> Result<()> {
     Ok(())
 }
 
-/// All that a process is given by the one that starts it.
+/// All that a process is given by the one that starts it; of signals, those that are not the C
+/// library's own.
 const INHERITED: &str = "env | sort; pwd; umask; ulimit -a; cut -d' ' -f5-8 /proc/self/stat; ls /proc/self/fd; \
-                         grep -E '^(Sig(Ign|Blk|Cgt)|NoNewPrivs|Seccomp|Cap.*):' /proc/self/status";
+                         grep -E '^(NoNewPrivs|Seccomp|Cap.*):' /proc/self/status; \
+                         grep -E '^Sig(Ign|Blk|Cgt):' /proc/self/status | cut -c 1-8,18-";
 
 #[test]
 fn a_command_is_given_what_it_would_be_given_alone() -> Result<()> {
@@ -171,11 +174,12 @@ fn a_command_is_given_what_it_would_be_given_alone() -> Result<()> {
     for before in ["", "trap '' HUP INT QUIT; "] {
         let started = |command: &Command| {
             let before = format!("{before}exec \"$@\"");
-            Outcome::of(&mut by(&bench, &["sh", "-c", &before, "sh"], command))
+            Outcome::of(&mut by(&bench, &["env", "--default-signal", "sh", "-c", &before, "sh"], command))
         };
-        let mut alone = Command::new("sh");
+        let (mut alone, mut guard) = (Command::new("sh"), bench.command());
         alone.args(["-c", INHERITED]);
-        let (alone, guarded) = (started(&alone)?, started(&guarding(&bench, &["sh", "-c", INHERITED]))?);
+        guard.args(["guard", "--for", "good", "--", "sh", "-c", INHERITED]);
+        let (alone, guarded) = (started(&alone)?, started(&guard)?);
         ensure!(alone.exit == 0 && alone.stdout == guarded.stdout, "{}\nis not\n{}", guarded.stdout, alone.stdout);
     }
     Ok(())

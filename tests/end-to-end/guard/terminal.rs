@@ -113,9 +113,9 @@ fn an_interrupt_is_the_commands_to_answer() -> Result<()> {
 #[test]
 fn a_shell_stops_it_and_goes_on_with_it() -> Result<()> {
     let bench = bench()?;
-    let guard = guarding(&bench, &["cat"]);
-    let line = format!("{} guard --for good -- cat", guard.get_program().display());
-    let mut shell = by(&bench, &["bash", "--norc", "--noediting", "-i"], &Command::new("--"));
+    let line = format!("{} guard --for good -- cat", bench.command().get_program().display());
+    let bash = ["env", "--default-signal", "bash", "--norc", "--noediting", "-i"];
+    let mut shell = by(&bench, &bash, &Command::new("--"));
     shell.env("PS1", "> ");
     let mut screen = Screen::start(shell)?;
     screen.until("> ")?;
