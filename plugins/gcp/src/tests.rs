@@ -18,7 +18,7 @@ fn server() -> Server {
 }
 
 fn harness(server: &Server, secret: &str, value: &str, settings: Value) -> Harness<Gcp> {
-    Harness::new().settings(settings).secret(secret, value).endpoint(&server.url()).deadline(Duration::from_secs(20))
+    Harness::new().settings(settings).secret(secret, value).endpoint(&server.url()).deadline(Duration::from_secs(120))
 }
 
 fn with_key(server: &Server, key: &str, settings: Value) -> Harness<Gcp> {
