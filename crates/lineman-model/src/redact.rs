@@ -143,6 +143,12 @@ fn forms(value: &str) -> Vec<String> {
             forms.push(lower_hex(&encoded));
             forms.push(encoded);
         }
+        // A form that was sent, and is said back encoded once more.
+        let sent = utf8_percent_encode(raw, FORM).to_string().replace("%20", "+");
+        if sent != raw {
+            forms.push(utf8_percent_encode(&sent, NON_ALPHANUMERIC).to_string());
+            forms.extend(base64_forms(&sent));
+        }
         // Twice escaped: JSON that carries JSON.
         let twice = serde_json::Value::from(escaped.as_str()).to_string();
         forms.push(twice[1..twice.len() - 1].to_owned());
@@ -210,6 +216,9 @@ mod tests {
             check(lower_hex(&utf8_percent_encode(value, set).to_string()));
         }
         check(utf8_percent_encode(value, UNRESERVED).to_string().replace("%20", "+"));
+        let sent = utf8_percent_encode(value, FORM).to_string().replace("%20", "+");
+        check(utf8_percent_encode(&sent, NON_ALPHANUMERIC).to_string());
+        check(STANDARD.encode(format!("client_secret={sent}&a=b")));
         check(serde_json::json!({ "echo": value }).to_string());
         for user in ["", "u", "us", "user:"] {
             check(STANDARD.encode(format!("{user}{value}")));
