@@ -112,6 +112,8 @@ fn retest_runs_what_did_not_pass_and_says_what_is_different() -> Result<()> {
         "changed cause: one — credential.invalid before, permission.insufficient now",
         "token replaced since",
         "a newer active key exists",
+        "A grant counts after up to 10 minutes.",
+        "https://example.com/grants",
         "Grant it.",
     ];
     kept.says("retest", 1, &words)?;

@@ -78,6 +78,12 @@ struct Secrets {
     token: Option<Secret>,
 }
 
+/// What grants take is all that it knows of its provider.
+const CATALOG: &str = r#"[propagation."permission.insufficient"]
+says = "A grant counts after up to 10 minutes."
+docs = { title = "Grants", url = "https://example.com/grants" }
+"#;
+
 struct Misbehaving;
 
 impl Provider for Misbehaving {
@@ -87,7 +93,10 @@ impl Provider for Misbehaving {
     type Session = ();
 
     fn about() -> About {
-        About::new("misbehaving", "Misbehaving", env!("CARGO_PKG_VERSION")).publisher("Lineman's tests").program("sh")
+        About::new("misbehaving", "Misbehaving", env!("CARGO_PKG_VERSION"))
+            .publisher("Lineman's tests")
+            .program("sh")
+            .catalog(CATALOG)
     }
 
     fn checks() -> Vec<Check<Self>> {
