@@ -19,7 +19,7 @@ impl Stage {
     /// A moto for what it has for real, and the lab for the policy simulator, metrics and quotas,
     /// which it has not.
     pub(crate) fn aws_requirements(directory: &Path) -> Result<Stage> {
-        let moto = Moto::start(directory)?;
+        let moto = Moto::start_furnished(directory)?;
         let lab = aws::Server::start([account()])?;
         let mut stage = Stage::bare();
         moto.name(&mut stage.names);

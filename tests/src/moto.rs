@@ -30,15 +30,20 @@ pub struct Moto {
 impl Moto {
     /// Starts a server, fills its accounts and turns authentication on.
     pub fn start(directory: &Path) -> Result<Moto> {
-        Moto::start_at(directory, "moto", None)
+        Moto::start_at(directory, "moto", None, false)
+    }
+
+    /// The same with what a platform builds upon: networks, a role of a service, keys.
+    pub fn start_furnished(directory: &Path) -> Result<Moto> {
+        Moto::start_at(directory, "moto", None, true)
     }
 
     /// The same with the server's clock ahead or behind, such as `+2h`.
     pub fn start_skewed(directory: &Path, offset: &str) -> Result<Moto> {
-        Moto::start_at(directory, "moto-skewed", Some(offset))
+        Moto::start_at(directory, "moto-skewed", Some(offset), false)
     }
 
-    fn start_at(directory: &Path, name: &'static str, offset: Option<&str>) -> Result<Moto> {
+    fn start_at(directory: &Path, name: &'static str, offset: Option<&str>, furnished: bool) -> Result<Moto> {
         let port = free_port()?;
         let mut command = clean_command(target_dir().join("venv/bin/moto_server"));
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).env("HOME", directory);
@@ -49,11 +54,11 @@ impl Moto {
         }
         let server = Server::start(name, directory, command, &[Listen::Tcp(port)])?;
         let mut moto = Moto { server, port, keys: Vec::new(), made: Vec::new() };
-        moto.fill().with_context(|| moto.server.log())?;
+        moto.fill(furnished).with_context(|| moto.server.log())?;
         Ok(moto)
     }
 
-    fn fill(&mut self) -> Result<()> {
+    fn fill(&mut self, furnished: bool) -> Result<()> {
         self.user(OWN_ACCOUNT, "platform", Some(r#"{"Effect":"Allow","Action":"*","Resource":"*"}"#))?;
         let narrow = r#"{"Effect":"Allow","Action":["sts:*","iam:*"],"Resource":"*"}"#;
         self.user(OWN_ACCOUNT, "narrow", Some(narrow))?;
@@ -91,13 +96,15 @@ impl Moto {
         self.request("PUT", "/state-bucket", "s3", OWN_ACCOUNT, "")?;
         let far = "<CreateBucketConfiguration><LocationConstraint>eu-central-1</LocationConstraint></CreateBucketConfiguration>";
         self.request("PUT", "/far-bucket", "s3", OWN_ACCOUNT, far)?;
-        self.things()?;
+        if furnished {
+            self.furnish()?;
+        }
         self.request("POST", "/moto-api/reset-auth", "", OWN_ACCOUNT, "0").map(drop)
     }
 
     /// Makes what a platform builds upon: two VPCs beside the default one, subnets and security
     /// groups in them, a role of a service, and keys.
-    fn things(&mut self) -> Result<()> {
+    fn furnish(&mut self) -> Result<()> {
         let vpc = self.ec2("CreateVpc", &[("CidrBlock", "10.1.0.0/16")], "vpcId")?;
         let other = self.ec2("CreateVpc", &[("CidrBlock", "10.2.0.0/16")], "vpcId")?;
         for (name, vpc, cidr, zone) in [
@@ -177,7 +184,8 @@ impl Moto {
             _ => "text/plain",
         };
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        // It imports a service when it is first asked for.
+        stream.set_read_timeout(Some(Duration::from_secs(120)))?;
         write!(
             stream,
             "{method} {path} HTTP/1.0\r\nHost: 127.0.0.1:{}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\
@@ -196,8 +204,8 @@ impl Moto {
 
     /// Fills `{moto}` for the port, `{key.USER}` and `{secret.USER}` for the users `platform` (may
     /// do everything), `narrow` (nothing in S3), `denied` (explicitly nothing in S3), `other` (of
-    /// the other account) and `deleted`, `{account}` and `{other-account}`, and `{vpc}`, `{subnet}`,
-    /// `{group}` and `{kms}` with their siblings for the ids of what was made.
+    /// the other account) and `deleted`, `{account}` and `{other-account}`, and where it is furnished
+    /// `{vpc}`, `{subnet}`, `{group}` and `{kms}` with their siblings for the ids of what was made.
     pub fn name(&self, names: &mut Names) {
         names.set("moto", self.port);
         names.set("account", OWN_ACCOUNT);
