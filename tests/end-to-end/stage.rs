@@ -254,7 +254,8 @@ impl Stage {
         fault: Option<&Fault>,
     ) -> Result<Vec<String>> {
         let outcome = Site::get()?.check(directory, integration, self.network(integration)?)?;
-        let mut differences = judge(outcome.exit, &outcome.report()?, fault.map(|fault| &fault.expect));
+        let report = outcome.report()?;
+        let mut differences = judge(outcome.exit, &report, fault.map(|fault| &fault.expect));
         for key in integration.secrets.keys() {
             // What is shorter is a placeholder and stands for nothing.
             let secret = integration.secret(key)?.filter(|secret| secret.trim().len() >= 8);
@@ -267,6 +268,8 @@ impl Stage {
             }
         }
         if !differences.is_empty() {
+            let said = report.integrations.iter().flat_map(|one| one.findings());
+            differences.extend(said.map(|finding| format!("{}: {}", finding.code, finding.message)));
             differences.push(outcome.stderr);
         }
         Ok(differences)
