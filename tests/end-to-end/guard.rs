@@ -267,7 +267,12 @@ fn a_command_that_never_ends_is_ended_by_who_ends_its_guard() -> Result<()> {
     }
     // What the command leaves behind is not waited for, and not ended.
     let mark = mark(&bench);
-    let outcome = guarded(&bench, &format!("tail -f /dev/null -- '{mark}' 2>/dev/null & echo left"))?;
+    let outcome = guarded(
+        &bench,
+        &format!(
+            "tail -qf /dev/null -- '{mark}' 2>/dev/null & until grep -q tail /proc/$!/comm; do :; done; echo left"
+        ),
+    )?;
     let left = marked(&mark);
     for pid in &left {
         kill_process(*pid, Signal::KILL)?;

@@ -50,7 +50,7 @@ fn aws_is_explained() -> Result<()> {
     let outcome = ask("http://127.0.0.1:1", "")?;
     ensure!(outcome.exit > 0 && flat(&outcome.stderr).contains("credential.missing"), "{outcome:?}");
     let outcome = ask("http://127.0.0.1:1", "AKIAIOSFODNN7EXAMPLE")?;
-    ensure!(outcome.exit > 0 && flat(&outcome.stderr).contains("network.refused"), "{outcome:?}");
+    ensure!(outcome.exit > 0 && flat(&outcome.stderr).contains("aws/endpoint-unreachable"), "{outcome:?}");
     Ok(())
 }
 
