@@ -104,7 +104,7 @@ impl Supervisor {
     ///
     /// # Errors
     /// When it does not run, or its end is not known.
-    pub fn run(&self, command: &[OsString], heard: &mut (dyn FnMut(Stream, &[u8]) + Send)) -> Result<Ended, RunError> {
+    pub fn run(&self, command: &[OsString], heard: Hear<'_>) -> Result<Ended, RunError> {
         let (program, arguments) = command.split_first().ok_or(RunError::Empty)?;
         let mut command = Command::new(program);
         command.args(arguments);
@@ -184,11 +184,11 @@ fn shown(program: &OsString) -> String {
     program.to_string_lossy().into_owned()
 }
 
-/// What is told of every piece that the command writes.
-type Heard<'a> = dyn FnMut(Stream, &[u8]) + Send + 'a;
+/// What hears each piece that a command writes.
+type Hear<'a> = &'a mut (dyn FnMut(Stream, &[u8]) + Send);
 
 /// Who listens, until listening fails: that is no reason to keep the command from writing.
-struct Listener<'a>(Mutex<Option<&'a mut Heard<'a>>>);
+struct Listener<'a>(Mutex<Option<Hear<'a>>>);
 
 impl Listener<'_> {
     fn hear(&self, stream: Stream, bytes: &[u8]) {
