@@ -270,7 +270,7 @@ fn a_command_that_never_ends_is_ended_by_who_ends_its_guard() -> Result<()> {
     let outcome = guarded(
         &bench,
         &format!(
-            "tail -qf /dev/null -- '{mark}' 2>/dev/null & until grep -q tail /proc/$!/comm; do :; done; echo left"
+            "sh -c 'while :; do sleep 1; done' '{mark}' & until grep -aq while /proc/$!/cmdline; do :; done; echo left"
         ),
     )?;
     let left = marked(&mark);

@@ -28,6 +28,7 @@ mod isolation;
 mod policy;
 mod requires;
 mod stage;
+mod story;
 mod trust;
 mod vendor;
 

@@ -108,7 +108,11 @@ pub const COMPONENTS: &[Component] = &[
         source: Source::Npm("@octokit/openapi@23.0.2"),
         probe: &["test", "-f", "{target}/npm/node_modules/@octokit/openapi/generated/api.github.com.json"],
     },
-    Component { name: "aws-cli", source: Source::Pip("awscli==1.46.3"), probe: &["{target}/venv/bin/aws", "--version"] },
+    Component {
+        name: "aws-cli",
+        source: Source::Pip("awscli==1.46.3"),
+        probe: &["{target}/venv/bin/aws", "--version"],
+    },
     Component {
         name: "terraform",
         source: Source::Machine("OpenTofu or Terraform on the search path"),

@@ -28,7 +28,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         return Err(error).context("cannot clear the notes of an earlier run");
     }
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    // Tests send signals, which whoever starts them may have chosen to ignore.
+    let mut command = Command::new("env");
+    command.arg("--default-signal").arg(cargo);
     command.current_dir(workspace()).args(["test", "--workspace", "--no-fail-fast"]).args(&arguments.cargo);
     if arguments.all {
         command.env("LINEMAN_TEST_ALL", "1");

@@ -81,7 +81,7 @@ const STATES: &[&str] = &[
 ];
 
 /// Characters of which tokens and keys are made.
-static RUN: LazyLock<Regex> = LazyLock::new(|| constant(r"[A-Za-z0-9+/_=-]{20,}"));
+static RUN: LazyLock<Regex> = LazyLock::new(|| constant(r"[A-Za-z0-9+/_-]{20,}={0,2}"));
 
 /// The values in a text that look like secrets, longest first.
 pub(crate) fn secrets(text: &str) -> Vec<String> {

@@ -51,8 +51,8 @@ pub(super) fn gcp() -> Result<Scene> {
 }
 
 const AZURE_SECRET: &str = "cnr8Q~canary.4kJ9sL2mNbV6xC8zQ1wE3rT5yU";
-/// What is issued: no real one, but it looks like a token.
-const AZURE_TOKEN: &str = "eyJ0eXAiOiJKV1QifQ.eyJ0aWQiOiJjYW5hcnkifQ.cHJldGVuZGVkLXNpZ25hdHVyZS1vZi1hLWNhbmFyeQ";
+/// What is issued: no real one, but it looks like a token of the tenant.
+const AZURE_TOKEN: &str = "eyJ0eXAiOiJKV1QifQ.eyJ0aWQiOiJjMDAwMDAwMC0wMDAwLTQwMDAtODAwMC0wMDAwMDAwMDAwMDEifQ.cHJldGVuZGVkLXNpZ25hdHVyZS1vZi1hLWNhbmFyeQ";
 
 /// An Entra that refuses a client secret and a signed assertion, and one that issues a token to a
 /// Resource Manager that refuses; each says back what it was sent.

@@ -12,6 +12,9 @@ use sha2::{Digest, Sha256};
 use super::{NotLoaded, hex};
 use crate::manifest::ManifestError;
 
+/// How often a busy file is tried to be sealed; the kernel waits 150 ms or so before it says so.
+const SEAL_TRIES: usize = 20;
+
 /// A file in memory that nobody can change any more.
 pub(super) struct Sealed(File);
 
@@ -24,8 +27,7 @@ impl Sealed {
         if !sha256.is_empty() && hash != sha256 {
             return Err(("hash-mismatch", "its file is not the one that its manifest names".to_owned()));
         }
-        let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
-        fcntl_add_seals(&sealed, seals).map_err(|error| unreadable(error.into()))?;
+        seal(&sealed).map_err(unreadable)?;
         Ok(Sealed(sealed))
     }
 
@@ -43,6 +45,15 @@ impl Sealed {
     pub(super) fn keep(&self) -> io::Result<()> {
         Ok(fcntl_setfd(&self.0, FdFlags::empty())?)
     }
+}
+
+/// While the kernel itself moves or inspects pages of the file, it answers `EBUSY`, after having
+/// waited for a moment (`memfd_wait_for_pins`): it is asked again.
+fn seal(file: &File) -> io::Result<()> {
+    let seals = SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL;
+    let mut answers = std::iter::repeat_with(|| fcntl_add_seals(file, seals)).take(SEAL_TRIES);
+    let last = answers.find(|answer| *answer != Err(Errno::BUSY));
+    Ok(last.unwrap_or(Err(Errno::BUSY))?)
 }
 
 fn memory() -> io::Result<OwnedFd> {
