@@ -51,8 +51,10 @@ pub(super) fn gcp() -> Result<Scene> {
 }
 
 const AZURE_SECRET: &str = "cnr8Q~canary.4kJ9sL2mNbV6xC8zQ1wE3rT5yU";
-/// What is issued: no real one, but it looks like a token of the tenant.
-const AZURE_TOKEN: &str = "eyJ0eXAiOiJKV1QifQ.eyJ0aWQiOiJjMDAwMDAwMC0wMDAwLTQwMDAtODAwMC0wMDAwMDAwMDAwMDEifQ.cHJldGVuZGVkLXNpZ25hdHVyZS1vZi1hLWNhbmFyeQ";
+/// A tenant whose id looks like no other part of a request.
+const AZURE_TENANT: &str = "c1a7b3d4-e5f6-4789-8abc-def012345678";
+/// What is issued: no real one, but it looks like a token of that tenant.
+const AZURE_TOKEN: &str = "eyJ0eXAiOiJKV1QifQ.eyJ0aWQiOiJjMWE3YjNkNC1lNWY2LTQ3ODktOGFiYy1kZWYwMTIzNDU2NzgifQ.cHJldGVuZGVkLXNpZ25hdHVyZS1vZi1hLWNhbmFyeQ";
 
 /// An Entra that refuses a client secret and a signed assertion, and one that issues a token to a
 /// Resource Manager that refuses; each says back what it was sent.
@@ -79,14 +81,15 @@ pub(super) fn azure() -> Result<Scene> {
     scene.environment.push(("AZURE_CERTIFICATE", real.certificate("deployer")?));
     scene.configuration = "version = 1\nplugins.enable = [\"azure\"]\n".to_owned();
     let certificate = "certificate.env = \"AZURE_CERTIFICATE\"\nprivate_key.env = \"AZURE_KEY\"";
-    for (name, url, secrets) in [
-        ("secret-refused", refuses.url(), "client_secret.env = \"AZURE_SECRET\""),
-        ("assertion-refused", refuses.url(), certificate),
-        ("token-refused", issues.url(), certificate),
-        ("let-in", real.url(), certificate),
+    let tenant = "c0000000-0000-4000-8000-000000000001";
+    for (name, url, tenant, secrets) in [
+        ("secret-refused", refuses.url(), tenant, "client_secret.env = \"AZURE_SECRET\""),
+        ("assertion-refused", refuses.url(), tenant, certificate),
+        ("token-refused", issues.url(), AZURE_TENANT, certificate),
+        ("let-in", real.url(), tenant, certificate),
     ] {
         scene.configuration += &format!(
-            "[integration.{name}]\nprovider = \"azure\"\nsettings.tenant_id = \"c0000000-0000-4000-8000-000000000001\"\n\
+            "[integration.{name}]\nprovider = \"azure\"\nsettings.tenant_id = {tenant:?}\n\
              settings.client_id = \"a0000000-0000-4000-8000-000000000001\"\nsettings.subscription_id = \"50000000-0000-4000-8000-000000000001\"\n\
              connection.endpoint_url = {url:?}\n[integration.{name}.secrets]\n{secrets}\n"
         );
