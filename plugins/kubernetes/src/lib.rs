@@ -110,6 +110,7 @@ impl Provider for Kubernetes {
         let about = About::new("kubernetes", "Kubernetes", env!("CARGO_PKG_VERSION"))
             .publisher("Lineman")
             .catalog(include_str!("../catalog.toml"))
+            .example(include_str!("../example.toml"))
             .service("api", "The API server")
             .service("status", "The public feed of the incidents of whoever runs the cluster")
             .host("{server}");
