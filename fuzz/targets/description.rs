@@ -3,6 +3,7 @@
 
 #![no_main]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lineman_catalog::Catalog;
@@ -32,6 +33,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         inputs: Ok(SecretMap::default()),
         policy: Vec::new(),
         writes: Writes::Denied,
+        fingerprints: BTreeMap::new(),
     };
     if let Ok(plan) = plan([Ok(subject)], &Selection::default()) {
         plan.view();
