@@ -75,6 +75,15 @@ impl Seen {
     pub fn code(&self) -> Option<&str> {
         self.findings.first().map(|finding| finding.code.as_str())
     }
+
+    /// `pass`, the reason of a skip, or status, code and cause of the first finding.
+    pub fn summary(&self) -> String {
+        match (&self.outcome.skip, self.findings.first()) {
+            (Some(skip), _) => format!("skip {}", skip.reason),
+            (None, Some(finding)) => format!("{} {} {}", self.status, finding.code, finding.cause),
+            (None, None) => self.status.to_string(),
+        }
+    }
 }
 
 impl<P: Provider> Default for Harness<P> {

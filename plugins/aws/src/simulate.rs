@@ -11,6 +11,7 @@ use crate::key::denied;
 use crate::partition;
 use crate::policy::Grant;
 use crate::query::{self, Service};
+use crate::trust::RoleResponse;
 
 /// The permission that lets the simulator be asked.
 pub(crate) const SIMULATOR: &str = "iam:SimulatePrincipalPolicy";
@@ -181,24 +182,6 @@ async fn dry_run(cx: &Cx<Aws>, credentials: &Credentials, action: &str) -> Resul
 struct IdentityResponse {
     #[serde(rename = "GetCallerIdentityResult")]
     result: Identity,
-}
-
-#[derive(Deserialize)]
-struct RoleResponse {
-    #[serde(rename = "GetRoleResult")]
-    result: RoleResult,
-}
-
-#[derive(Deserialize)]
-struct RoleResult {
-    #[serde(rename = "Role")]
-    role: Role,
-}
-
-#[derive(Deserialize)]
-struct Role {
-    #[serde(rename = "Arn")]
-    arn: String,
 }
 
 #[derive(Deserialize)]

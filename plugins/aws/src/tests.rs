@@ -7,7 +7,7 @@ use lineman_lab::aws::{AccessKey, Account, Bucket, Role, Server, Statement, User
 use lineman_lab::{Fault, faults};
 use lineman_sdk::Timestamp;
 use lineman_sdk::prelude::*;
-use lineman_sdk::testing::{Harness, Seen};
+use lineman_sdk::testing::Harness;
 use serde_json::{Value, json};
 
 use crate::Aws;
@@ -54,21 +54,12 @@ fn harness(server: &Server, settings: Value) -> Harness<Aws> {
         .deadline(Duration::from_secs(20))
 }
 
-/// `pass`, the word of a skip, or the code and cause of the first finding.
-fn summary(seen: &Seen) -> String {
-    match (&seen.outcome.skip, seen.findings.first()) {
-        (Some(skip), _) => format!("skip {}", skip.reason),
-        (None, Some(finding)) => format!("{} {} {}", seen.status, finding.code, finding.cause),
-        (None, None) => seen.status.to_string(),
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn each_check_finds_what_is_wrong_and_passes_what_is_not() {
     let server = Server::start([account()]).unwrap();
     let check = async |name: &str, settings: Value, expect: &str| {
         let seen = harness(&server, settings.clone()).check(name).await;
-        assert_eq!(summary(&seen), expect, "{name} with {settings}: {:?}", seen.findings);
+        assert_eq!(seen.summary(), expect, "{name} with {settings}: {:?}", seen.findings);
     };
     check("reach", json!({}), "pass").await;
     check("clock", json!({}), "pass").await;
@@ -106,7 +97,7 @@ async fn a_key_tells_its_age() {
         }
         let server = Server::start([Account::new(ACCOUNT).user(user)]).unwrap();
         let seen = harness(&server, json!({})).check("key").await;
-        assert_eq!(summary(&seen), expect);
+        assert_eq!(seen.summary(), expect);
         // Whoever replaces the key sees which one it is, and whether another waits.
         let [told] = seen.outcome.credentials.as_slice() else { panic!("{:?}", seen.outcome.credentials) };
         let superseded = expect.contains("superseded");
@@ -136,7 +127,7 @@ async fn required_actions_are_proved_denied_or_listed_as_not_proved() {
     let check = async |action: &str, resource: &str, status: Status, expect: &str| {
         let words = json!({ "action": action, "resource": resource });
         let seen = harness(&server, json!({})).requires("r", words).check("permissions").await;
-        assert_eq!(summary(&seen), expect, "{action}: {:?} {:?}", seen.findings, seen.outcome.not_proved);
+        assert_eq!(seen.summary(), expect, "{action}: {:?} {:?}", seen.findings, seen.outcome.not_proved);
         assert_eq!(seen.outcome.requirements.first().map(|requirement| requirement.status), Some(status));
     };
     check("s3:PutObject", "arn:aws:s3:::state/x", Status::Pass, "pass").await;
@@ -355,7 +346,7 @@ async fn open_incidents_of_the_region_are_told() {
             .check("status")
             .await;
         let not_proved = seen.outcome.not_proved.len();
-        assert_eq!(format!("{}, {not_proved} not proved", summary(&seen)), expect, "{body}");
+        assert_eq!(format!("{}, {not_proved} not proved", seen.summary()), expect, "{body}");
     };
     let incident = r#"[{"date":"1787025679","arn":"arn:aws:health:eu-west-1::event/STS/X/1","service":"sts-eu-west-1","status":"3","summary":"Errors"}]"#;
     check(incident, "warn aws/incident provider.outage, 0 not proved").await;

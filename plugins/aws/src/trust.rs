@@ -24,7 +24,7 @@ pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
         let mut judged = Judged::new(&cx, id);
         let name = Arn::parse(role).map_or_else(|| role.rsplit('/').next().unwrap_or(role), |arn| arn.name());
         let seen =
-            query::call::<Response>(&cx, Service::Iam, "GetRole", &[("RoleName", name)], Some(&credentials)).await;
+            query::call::<RoleResponse>(&cx, Service::Iam, "GetRole", &[("RoleName", name)], Some(&credentials)).await;
         let seen = match seen {
             Err(stop) if stop.finding().is_some_and(|finding| finding.cause == Cause::ResourceNotFound) => {
                 let evidence = stop.finding().map(|finding| finding.evidence.clone()).unwrap_or_default();
@@ -152,22 +152,23 @@ fn is(principal: &str, wanted: &str) -> bool {
     principal == "*" || principal == wanted || account(principal).is_some_and(|id| id == of_account)
 }
 
+/// The answer to `iam:GetRole`.
 #[derive(Deserialize)]
-struct Response {
+pub(crate) struct RoleResponse {
     #[serde(rename = "GetRoleResult")]
-    result: RoleResult,
+    pub(crate) result: RoleResult,
 }
 
 #[derive(Deserialize)]
-struct RoleResult {
+pub(crate) struct RoleResult {
     #[serde(rename = "Role")]
-    role: Role,
+    pub(crate) role: Role,
 }
 
 #[derive(Deserialize)]
-struct Role {
+pub(crate) struct Role {
     #[serde(rename = "Arn")]
-    arn: String,
+    pub(crate) arn: String,
     #[serde(rename = "AssumeRolePolicyDocument", default)]
     trust: String,
 }

@@ -8,7 +8,7 @@ use lineman_lab::Fault;
 use lineman_lab::azure::{Server, Variant};
 use lineman_lab::tls::Tls;
 use lineman_sdk::prelude::*;
-use lineman_sdk::testing::{Harness, Seen};
+use lineman_sdk::testing::Harness;
 use serde_json::{Value, json};
 
 use crate::Azure;
@@ -32,15 +32,6 @@ fn bare(server: &Server, change: Value) -> Harness<Azure> {
 
 fn with_secret(server: &Server, secret: &str, change: Value) -> Harness<Azure> {
     bare(server, change).secret("client_secret", &server.secret(secret).unwrap())
-}
-
-/// `pass`, the word of a skip, or the code and cause of the first finding.
-fn summary(seen: &Seen) -> String {
-    match (&seen.outcome.skip, seen.findings.first()) {
-        (Some(skip), _) => format!("skip {}", skip.reason),
-        (None, Some(finding)) => format!("{} {} {}", seen.status, finding.code, finding.cause),
-        (None, None) => seen.status.to_string(),
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,7 +65,7 @@ async fn a_refused_credential_is_not_tried_again() {
     let server = server();
     let harness = bare(&server, json!({})).secret("client_secret", "abc8Q~lineman.0123456789_0123456789-abcde");
     let seen = harness.check("identity").await;
-    assert_eq!(summary(&seen), "fail azure/secret-wrong credential.invalid", "{:?}", seen.findings);
+    assert_eq!(seen.summary(), "fail azure/secret-wrong credential.invalid", "{:?}", seen.findings);
     assert_eq!(seen.findings[0].subject.as_ref().and_then(|it| it.pointer.as_deref()), Some("/secrets/client_secret"));
     server.log().clear();
     for check in ["identity", "secret", "subscription", "resources"] {
@@ -92,7 +83,7 @@ async fn requirements_are_proved_denied_or_listed_as_not_proved() {
             _ => with_secret(&server, "current", json!({})),
         };
         let seen = harness.requires("r", words.clone()).check("permissions").await;
-        assert_eq!(summary(&seen), expect, "{words}: {:?} {:?}", seen.findings, seen.outcome.not_proved);
+        assert_eq!(seen.summary(), expect, "{words}: {:?} {:?}", seen.findings, seen.outcome.not_proved);
         let found = seen.outcome.requirements.first().map(|requirement| requirement.status);
         assert_eq!(found, Some(status), "{words}");
         if status == Status::Unknown {
@@ -129,13 +120,13 @@ async fn what_a_secret_does_not_say_is_listed() {
     let seen = with_secret(&server, "current", json!({})).check("secret").await;
     assert_eq!(seen.outcome.expires.iter().map(|it| it.what.as_str()).collect::<Vec<_>>(), ["client secret"]);
     let seen = with_secret(&server, "ending", json!({})).check("secret").await;
-    assert_eq!(summary(&seen), "warn azure/credential-ends-soon credential.expiring");
+    assert_eq!(seen.summary(), "warn azure/credential-ends-soon credential.expiring");
     let detail = seen.findings[0].detail.as_deref().unwrap_or_default();
     assert!(detail.contains("newer secret already: current"), "{detail}");
     let known = seen.outcome.credentials.first().expect("it is known");
     assert_eq!((known.id.as_deref(), known.newer_active), (Some("ending"), Some(true)));
     let seen = with_secret(&server, "narrow", json!({ "client_id": NARROW })).check("secret").await;
-    assert_eq!(summary(&seen), "pass", "{:?}", seen.findings);
+    assert_eq!(seen.summary(), "pass", "{:?}", seen.findings);
     let not_proved = seen.outcome.not_proved.first().expect("it is listed");
     assert_eq!(not_proved.needs.as_deref(), Some("Application.Read.All"));
 }
@@ -151,7 +142,7 @@ async fn a_certificate_that_cannot_be_used_says_why() {
             harness = harness.secret("private_key", key);
         }
         let seen = harness.check("config").await;
-        assert_eq!(summary(&seen), expect, "{:?}", seen.findings);
+        assert_eq!(seen.summary(), expect, "{:?}", seen.findings);
         assert!(!harness.leaks(&format!("{seen:?}")));
     };
     let malformed = |code: &str| format!("fail azure/{code} credential.malformed");
@@ -176,12 +167,12 @@ async fn what_is_known_of_a_refused_assertion_is_told() {
     let stranger = server.certificate("stranger").unwrap();
     let harness = bare(&server, json!({})).secret("certificate", &stranger).secret("private_key", &server.key());
     let seen = harness.check("identity").await;
-    assert_eq!(summary(&seen), "fail azure/certificate-unknown credential.invalid", "{:?}", seen.findings);
+    assert_eq!(seen.summary(), "fail azure/certificate-unknown credential.invalid", "{:?}", seen.findings);
     let detail = seen.findings[0].detail.as_deref().unwrap_or_default();
     assert!(detail.contains("has the thumbprint "), "{detail}");
     let branch = server.federated("branch").unwrap();
     let seen = bare(&server, json!({})).secret("federated_token", &branch).check("identity").await;
-    assert_eq!(summary(&seen), "fail azure/federation-subject dependency.missing", "{:?}", seen.findings);
+    assert_eq!(seen.summary(), "fail azure/federation-subject dependency.missing", "{:?}", seen.findings);
     let said = format!("{} {}", seen.findings[0].message, seen.findings[0].detail.as_deref().unwrap_or_default());
     assert!(said.contains("refs/heads/feature") && said.contains("issuer `https://token.ci.example`"), "{said}");
 }
@@ -190,7 +181,7 @@ async fn what_is_known_of_a_refused_assertion_is_told() {
 async fn without_a_subscription_those_that_are_visible_are_named() {
     let server = server();
     let seen = with_secret(&server, "current", json!({ "subscription_id": null })).check("subscription").await;
-    assert_eq!(summary(&seen), "pass", "{:?}", seen.findings);
+    assert_eq!(seen.summary(), "pass", "{:?}", seen.findings);
     let why = &seen.outcome.not_proved.first().expect("it is listed").why;
     assert!(why.contains("sees 5"), "{why}");
 }
@@ -203,7 +194,7 @@ async fn open_incidents_are_told() {
         let harness = Harness::<Azure>::new()
             .settings(settings)
             .with(|it| _ = it.connection.endpoints.insert("status".to_owned(), feed.url()));
-        assert_eq!(summary(&harness.check("status").await), expect, "{body}");
+        assert_eq!(harness.check("status").await.summary(), expect, "{body}");
     };
     check(
         "<rss version=\"2.0\"><channel><title>Azure Status</title><item><title>Microsoft Entra ID - Errors signing in</title><description>-</description></item></channel></rss>",
@@ -214,7 +205,7 @@ async fn open_incidents_are_told() {
     let elsewhere = "<rss version=\"2.0\"><channel><title>Azure Status</title><item><title>Azure Maps - Slow tiles</title><description>-</description></item></channel></rss>";
     check(elsewhere, "usgovernment", "pass").await;
     let china = json!({ "tenant_id": TENANT, "client_id": DEPLOYER, "cloud": "china" });
-    assert_eq!(summary(&Harness::<Azure>::new().settings(china).check("status").await), "skip not-applicable");
+    assert_eq!(Harness::<Azure>::new().settings(china).check("status").await.summary(), "skip not-applicable");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -230,7 +221,7 @@ async fn a_refusal_that_is_not_azures_says_nothing_of_the_credential() {
         let harness = with_secret(&server, "current", json!({}));
         server.faults().always(Fault::named(fault).unwrap());
         let seen = harness.check(check).await;
-        assert_eq!(summary(&seen), expect, "{fault}: {:?}", seen.findings);
+        assert_eq!(seen.summary(), expect, "{fault}: {:?}", seen.findings);
     }
 }
 

@@ -8,7 +8,7 @@ use lineman_lab::Fault;
 use lineman_lab::gcp::{Server, Variant};
 use lineman_lab::tls::Tls;
 use lineman_sdk::prelude::*;
-use lineman_sdk::testing::{Harness, Response, Seen};
+use lineman_sdk::testing::{Harness, Response};
 use serde_json::{Value, json};
 
 use crate::Gcp;
@@ -27,15 +27,6 @@ fn with_key(server: &Server, key: &str, settings: Value) -> Harness<Gcp> {
 
 fn prod() -> Value {
     json!({ "project_id": "acme-prod", "state_bucket": "acme-state" })
-}
-
-/// `pass`, the word of a skip, or the code and cause of the first finding.
-fn summary(seen: &Seen) -> String {
-    match (&seen.outcome.skip, seen.findings.first()) {
-        (Some(skip), _) => format!("skip {}", skip.reason),
-        (None, Some(finding)) => format!("{} {} {}", seen.status, finding.code, finding.cause),
-        (None, None) => seen.status.to_string(),
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,7 +62,7 @@ async fn every_missing_permission_is_named_at_once() {
             harness = harness.requires(permission, json!({ "permission": permission, "resource": resource }));
         }
         let seen = harness.check("permissions").await;
-        assert_eq!(summary(&seen), expect, "{wanted:?}: {:?}", seen.findings);
+        assert_eq!(seen.summary(), expect, "{wanted:?}: {:?}", seen.findings);
         let said = seen.findings.first().map_or("", |finding| finding.message.as_str());
         assert_eq!(said, message);
         for requirement in &seen.outcome.requirements {
@@ -142,7 +133,7 @@ async fn what_foreign_text_names_is_opened_or_run_when_a_setting_names_it_too() 
         let harness = harness(&server, "external_account", &account, settings);
         let harness = harness.directory(directory.path());
         let seen = harness.check("identity").await;
-        assert_eq!(summary(&seen), expect, "{source}: {:?}", seen.findings);
+        assert_eq!(seen.summary(), expect, "{source}: {:?}", seen.findings);
         assert!(!harness.leaks(&format!("{seen:?}")), "{source}");
     };
     let (file, program) = (file.to_str().unwrap(), program.to_str().unwrap());
@@ -172,7 +163,7 @@ async fn a_source_that_is_asked_is_asked_as_the_file_says_and_within_policy() {
     let check = async |source: Value, expect: &str| {
         let account = server.external_account(&source);
         let seen = harness(&server, "external_account", &account, json!({})).check("identity").await;
-        assert_eq!(summary(&seen), expect, "{source}: {:?}", seen.findings);
+        assert_eq!(seen.summary(), expect, "{source}: {:?}", seen.findings);
     };
     check(json!({ "url": source.url(), "headers": { "Metadata": "true" } }), "pass").await;
     check(json!({ "url": source.url() }), "fail gcp/subject-token-refused dependency.unfit").await;
@@ -238,13 +229,13 @@ async fn a_rejected_key_is_tried_once_and_an_outage_is_no_rejection() {
     let server = server();
     let harness = with_key(&server, "orphan", json!({}));
     for _ in 0..3 {
-        assert_eq!(summary(&harness.check("identity").await), "fail gcp/service-account-unknown credential.revoked");
+        assert_eq!(harness.check("identity").await.summary(), "fail gcp/service-account-unknown credential.revoked");
     }
     assert_eq!(server.log().lines().iter().filter(|line| *line == "POST /token").count(), 1);
     server.faults().next(Fault::named("gcp/token-endpoint-down").unwrap(), 1);
     let harness = with_key(&server, "deployer", json!({}));
-    assert_eq!(summary(&harness.check("identity").await), "unknown gcp/unavailable provider.outage");
-    assert_eq!(summary(&harness.check("identity").await), "pass");
+    assert_eq!(harness.check("identity").await.summary(), "unknown gcp/unavailable provider.outage");
+    assert_eq!(harness.check("identity").await.summary(), "pass");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,7 +243,7 @@ async fn a_list_of_keys_that_cannot_be_had_says_nothing_of_the_key() {
     let server = server();
     server.faults().always(Fault::named("gcp/certificates-unreachable").unwrap());
     let seen = with_key(&server, "deployer", json!({})).check("key").await;
-    assert_eq!(summary(&seen), "pass");
+    assert_eq!(seen.summary(), "pass");
     assert!(seen.outcome.not_proved.iter().any(|it| it.what == "that the key still exists"), "{:?}", seen.outcome);
 }
 
@@ -273,7 +264,7 @@ async fn incidents_count_where_they_touch_what_is_used() {
         let harness = with_key(&server, "deployer", settings)
             .requires("r", json!({ "permission": "compute.instances.create" }))
             .with(|it| drop(it.connection.endpoints.insert("status".to_owned(), page.url().to_owned())));
-        assert_eq!(summary(&harness.check("status").await), expect, "{product} {region}");
+        assert_eq!(harness.check("status").await.summary(), expect, "{product} {region}");
     };
     let incident = "warn gcp/incident provider.outage";
     check("Google Compute Engine", "europe-west1", incident).await;

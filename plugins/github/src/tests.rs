@@ -8,7 +8,7 @@ use lineman_lab::Fault;
 use lineman_lab::github::{Server, Variant};
 use lineman_lab::tls::Tls;
 use lineman_sdk::prelude::*;
-use lineman_sdk::testing::{Harness, Seen};
+use lineman_sdk::testing::Harness;
 use serde_json::{Value, json};
 
 use crate::GitHub;
@@ -31,15 +31,6 @@ fn with_app(server: &Server, app: &str, settings: Value) -> Harness<GitHub> {
         .secret("app_private_key", &server.key(app).unwrap())
         .endpoint(&server.url())
         .deadline(Duration::from_secs(20))
-}
-
-/// `pass`, the word of a skip, or the code and cause of the first finding.
-fn summary(seen: &Seen) -> String {
-    match (&seen.outcome.skip, seen.findings.first()) {
-        (Some(skip), _) => format!("skip {}", skip.reason),
-        (None, Some(finding)) => format!("{} {} {}", seen.status, finding.code, finding.cause),
-        (None, None) => seen.status.to_string(),
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,7 +59,7 @@ async fn the_installation_is_found_by_what_is_configured() {
     let server = server();
     let check = async |settings: Value, expect: &str| {
         let seen = with_app(&server, "deployer", settings.clone()).check("installation").await;
-        assert_eq!(summary(&seen), expect, "{settings}: {:?}", seen.findings);
+        assert_eq!(seen.summary(), expect, "{settings}: {:?}", seen.findings);
     };
     check(json!({ "app_id": 4711, "installation_id": 101 }), "pass").await;
     check(json!({ "app_id": 4711, "organization": "acme" }), "pass").await;
@@ -76,7 +67,7 @@ async fn the_installation_is_found_by_what_is_configured() {
     check(json!({ "app_id": 4711 }), "fail github/installation-unclear config.invalid").await;
     check(json!({ "app_id": 4711, "installation_id": 7 }), "fail github/installation-missing dependency.missing").await;
     let seen = with_app(&server, "eager", json!({ "app_id": 4712 })).check("installation").await;
-    assert_eq!(summary(&seen), "pass", "{:?}", seen.findings);
+    assert_eq!(seen.summary(), "pass", "{:?}", seen.findings);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +83,7 @@ async fn requirements_are_proved_denied_or_listed_as_not_proved() {
             token => with_token(&server, token, settings.clone()),
         };
         let seen = harness.requires("r", words.clone()).check("permissions").await;
-        assert_eq!(summary(&seen), expect, "{token} {words}: {:?} {:?}", seen.findings, seen.outcome.not_proved);
+        assert_eq!(seen.summary(), expect, "{token} {words}: {:?} {:?}", seen.findings, seen.outcome.not_proved);
         let found = seen.outcome.requirements.first().map(|requirement| requirement.status);
         assert_eq!(found, Some(status), "{token} {words}");
         let listed = !seen.outcome.not_proved.is_empty();
@@ -153,6 +144,6 @@ async fn a_refusal_that_is_not_githubs_says_nothing_of_the_credential() {
         let harness = with_token(&server, "platform", json!({ "repositories": ["acme/app"] }));
         server.faults().always(Fault::named(fault).unwrap());
         let seen = harness.check(check).await;
-        assert_eq!(summary(&seen), expect, "{fault}: {:?}", seen.findings);
+        assert_eq!(seen.summary(), expect, "{fault}: {:?}", seen.findings);
     }
 }

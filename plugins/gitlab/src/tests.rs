@@ -7,7 +7,7 @@ use lineman_lab::Fault;
 use lineman_lab::gitlab::{Server, Variant};
 use lineman_lab::tls::Tls;
 use lineman_sdk::prelude::*;
-use lineman_sdk::testing::{Harness, Seen};
+use lineman_sdk::testing::Harness;
 use serde_json::{Value, json};
 
 use crate::GitLab;
@@ -22,15 +22,6 @@ fn harness(server: &Server, token: &str, settings: Value) -> Harness<GitLab> {
         .secret("token", &server.token(token).unwrap())
         .endpoint(&server.url())
         .deadline(Duration::from_secs(20))
-}
-
-/// `pass`, the word of a skip, or the code and cause of the first finding.
-fn summary(seen: &Seen) -> String {
-    match (&seen.outcome.skip, seen.findings.first()) {
-        (Some(skip), _) => format!("skip {}", skip.reason),
-        (None, Some(finding)) => format!("{} {} {}", seen.status, finding.code, finding.cause),
-        (None, None) => seen.status.to_string(),
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,7 +45,7 @@ async fn what_gitlab_does_not_tell_of_a_token_is_listed_as_not_proved() {
     let settings = json!({ "projects": ["acme/app"], "username": "platform" });
     let harness = harness(&old, "platform", settings).requires("r", json!({ "scope": "api" }));
     let seen = harness.check("identity").await;
-    assert_eq!((summary(&seen).as_str(), seen.outcome.not_proved.len()), ("pass", 1), "{:?}", seen.outcome);
+    assert_eq!((seen.summary().as_str(), seen.outcome.not_proved.len()), ("pass", 1), "{:?}", seen.outcome);
     let seen = harness.check("permissions").await;
     assert_eq!(seen.outcome.requirements.first().map(|requirement| requirement.status), Some(Status::Unknown));
 }
@@ -64,7 +55,7 @@ async fn a_token_for_something_else_is_told_by_what_it_may_not_do() {
     let server = server();
     let check = async |token: &str, name: &str, expect: &str| {
         let seen = harness(&server, token, json!({ "projects": ["acme/app"] })).check(name).await;
-        assert_eq!(summary(&seen), expect, "{token} {name}: {:?}", seen.findings);
+        assert_eq!(seen.summary(), expect, "{token} {name}: {:?}", seen.findings);
     };
     let missing = "fail gitlab/scope-insufficient permission.insufficient";
     check("git-only", "identity", "pass").await;
@@ -80,10 +71,10 @@ async fn an_incident_explains_for_gitlab_com_alone() {
     let feed = lineman_lab::api::Server::http(move |_| lineman_lab::api::Response::new(200).body(body)).unwrap();
     let public =
         Harness::<GitLab>::new().with(|it| _ = it.connection.endpoints.insert("status".to_owned(), feed.url()));
-    assert_eq!(summary(&public.check("status").await), "pass");
+    assert_eq!(public.check("status").await.summary(), "pass");
     assert_eq!(feed.log().lines().len(), 1);
     let own = Harness::<GitLab>::new().settings(json!({ "url": "https://git.acme.example" }));
-    assert_eq!(summary(&own.check("status").await), "skip not-applicable");
+    assert_eq!(own.check("status").await.summary(), "skip not-applicable");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -97,6 +88,6 @@ async fn a_refusal_that_is_not_gitlabs_says_nothing_of_the_token() {
         let server = server();
         server.faults().always(Fault::named(fault).unwrap());
         let seen = harness(&server, "platform", json!({})).check("identity").await;
-        assert_eq!(summary(&seen), expect, "{fault}: {:?}", seen.findings);
+        assert_eq!(seen.summary(), expect, "{fault}: {:?}", seen.findings);
     }
 }

@@ -11,15 +11,10 @@ use crate::Http;
 
 const TOKEN: &str = "t0ken-of-the-tests";
 
-/// The code and cause of the first finding, the word of a skip, or `pass`, with what is not proved.
+/// What came of a check, and what a pass did not prove.
 fn summary(seen: &Seen) -> String {
-    let not_proved = seen.outcome.not_proved.iter().map(|entry| format!(" (not proved: {})", entry.what));
-    let not_proved: String = not_proved.collect();
-    match (&seen.outcome.skip, seen.findings.first()) {
-        (Some(skip), _) => format!("skip {}", skip.reason),
-        (None, Some(finding)) => format!("{} {} {}", seen.status, finding.code, finding.cause),
-        (None, None) => format!("{}{not_proved}", seen.status),
-    }
+    let not_proved = seen.outcome.not_proved.iter().filter(|_| seen.status == Status::Pass);
+    seen.summary() + &not_proved.map(|entry| format!(" (not proved: {})", entry.what)).collect::<String>()
 }
 
 /// Each path answers in its own way; what looks at the credential wants the right one.

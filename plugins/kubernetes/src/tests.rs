@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lineman_lab::kubernetes::{self, Server};
 use lineman_lab::tls::Tls;
-use lineman_sdk::testing::{Harness, Seen, json};
+use lineman_sdk::testing::{Harness, json};
 
 use crate::Kubernetes;
 
@@ -15,15 +15,6 @@ fn harness(server: &str, token: &str) -> Harness<Kubernetes> {
         .secret("token", token)
         .directory(std::env::temp_dir())
         .deadline(Duration::from_secs(20))
-}
-
-/// `pass`, the word of a skip, or the code and cause of the first finding.
-fn summary(seen: &Seen) -> String {
-    match (&seen.outcome.skip, seen.findings.first()) {
-        (Some(skip), _) => format!("skip {}", skip.reason),
-        (None, Some(finding)) => format!("{} {} {}", seen.status, finding.code, finding.cause),
-        (None, None) => seen.status.to_string(),
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,7 +35,7 @@ async fn the_server_names_the_user_in_every_version_of_the_review() {
         let check = async |user: &str, token: &str, expect: &str| {
             let settings = json!({ "server": server.url(), "user": user });
             let seen = harness("", token).settings(settings).check("identity").await;
-            assert_eq!(summary(&seen), expect, "{id}: {:?}", seen.findings);
+            assert_eq!(seen.summary(), expect, "{id}: {:?}", seen.findings);
         };
         check("jane.doe", kubernetes::token(), "pass").await;
         assert_eq!(server.log().lines(), asked, "{id}");
@@ -67,7 +58,7 @@ async fn a_credential_is_shown_once_and_to_api_servers_alone() {
         let harness = harness(&server.url(), kubernetes::token());
         for check in ["api", "identity", "read"] {
             let seen = harness.check(check).await;
-            assert_eq!(summary(&seen), "fail kubernetes/not-the-api config.endpoint-wrong", "{id} {check}");
+            assert_eq!(seen.summary(), "fail kubernetes/not-the-api config.endpoint-wrong", "{id} {check}");
         }
         assert!(server.log().entries().iter().all(|request| request.header("authorization").is_none()), "{id}");
     }
@@ -89,11 +80,11 @@ async fn secrets_take_the_place_of_the_kubeconfigs_user_and_its_impersonation_st
         let harness = config(user.clone()).secret("token", kubernetes::token());
         for check in ["config", "identity"] {
             let seen = harness.check(check).await;
-            assert_eq!(summary(&seen), "pass", "{user} {check}: {:?}", seen.findings);
+            assert_eq!(seen.summary(), "pass", "{user} {check}: {:?}", seen.findings);
         }
     }
     let harness = config(json!({ "token": kubernetes::token(), "as": "jane" }));
-    assert_eq!(summary(&harness.check("identity").await), "pass");
+    assert_eq!(harness.check("identity").await.summary(), "pass");
     let asked = server.log().entries();
     assert_eq!(asked.last().and_then(|request| request.header("impersonate-user")), Some("jane"));
 }
@@ -103,7 +94,7 @@ async fn requirements_are_held_against_what_the_server_says() {
     let server = Server::start(Tls::Off, "v1").unwrap();
     let check = async |name: &str, words: serde_json::Value, expect: &str| {
         let seen = harness(&server.url(), kubernetes::token()).requires("r", words.clone()).check(name).await;
-        assert_eq!(summary(&seen), expect, "{name} {words}: {:?}", seen.findings);
+        assert_eq!(seen.summary(), expect, "{name} {words}: {:?}", seen.findings);
     };
     let pods = json!({ "verb": "list", "resource": "pods", "namespace": "web" });
     check("permissions", pods.clone(), "fail kubernetes/permission-denied permission.denied-by-policy").await;
