@@ -17,7 +17,7 @@
 //!
 //! Signals that the terminal sends (Ctrl-C, Ctrl-\\, Ctrl-Z, a hang-up) reach the command directly,
 //! because it is in the same process group. Those that somebody sends to this process are passed
-//! on. This process never ends before the command does.
+//! on. This process never ends before the command does, and stops only after it.
 //!
 //! What this differs in from running the command alone: a program that reads its keys from standard
 //! *output* or *error* reads nothing (all but `more` open the terminal itself); what a process that

@@ -4,17 +4,20 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
-use signal_hook::consts::{SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpid, kill_process, waitid};
+use signal_hook::consts::{
+    SIGALRM, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGSTOP, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGWINCH,
+};
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::iterator::{Handle, SignalsInfo};
 use signal_hook::low_level::siginfo::{Cause, Origin};
 
 use crate::terminal::Double;
 
-/// Those that by default would end this process, or that the command may wait for. What stops a
-/// process is not among them: stopping this one with the command is right.
-const PASSED_ON: [i32; 9] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT];
+/// Those that by default would end or stop this process, or that the command may wait for. What
+/// the terminal sends to a group in the background (SIGTTIN, SIGTTOU) is not among them: it stops
+/// this process and the command alike.
+const PASSED_ON: [i32; 10] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGALRM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT, SIGTSTP];
 
 /// Those that ask for an end.
 const ENDING: [i32; 4] = [SIGHUP, SIGINT, SIGQUIT, SIGTERM];
@@ -26,6 +29,24 @@ pub fn is_ignored(signal: i32) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
     (1..=64).contains(&signal) && mask >> (signal - 1) & 1 == 1
+}
+
+/// Stops this process because the command has stopped, by Ctrl-Z or by what cannot be caught.
+///
+/// Never before it: a shell that sees this process stop reads the terminal again, and a command
+/// that still waits there would take the next line from it. And never if it does not stop: it may
+/// have other uses for the key.
+pub(crate) fn stop_with(command: Pid) {
+    let stopped = waitid(WaitId::Pid(command), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG);
+    let signal = stopped.ok().flatten().and_then(|status| status.stopping_signal());
+    if matches!(signal, Some(SIGTSTP | SIGSTOP)) {
+        stop();
+    }
+}
+
+fn stop() {
+    // A process may send anything to itself.
+    let _ = kill_process(getpid(), Signal::STOP);
 }
 
 /// Takes the signals of this process, from its making to its end.
@@ -49,6 +70,8 @@ struct State {
     terminals: Vec<Arc<Double>>,
     /// The first that asked for an end since the last start.
     asked_to_end: Option<i32>,
+    /// Whether this process waits, with no command to stop.
+    is_idle: bool,
 }
 
 impl Signals {
@@ -78,7 +101,7 @@ impl Signals {
             return Err(Ok(signal));
         }
         let child = start().map_err(Err)?;
-        *state = State { command: Pid::from_raw(child.id().cast_signed()), terminals, asked_to_end: None };
+        *state = State { command: Pid::from_raw(child.id().cast_signed()), terminals, ..State::default() };
         Ok(child)
     }
 
@@ -97,8 +120,12 @@ impl Signals {
     /// Waits, unless somebody asks for an end.
     pub(crate) fn wait(&self, time: Duration) -> Option<i32> {
         let nobody = |state: &mut State| state.asked_to_end.is_none();
-        let waited = self.desk.changed.wait_timeout_while(self.desk.lock(), time, nobody);
-        waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0.asked_to_end
+        let mut state = self.desk.lock();
+        state.is_idle = true;
+        let waited = self.desk.changed.wait_timeout_while(state, time, nobody);
+        let mut state = waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0;
+        state.is_idle = false;
+        state.asked_to_end
     }
 }
 
@@ -126,7 +153,12 @@ impl Desk {
         if origin.signal == SIGWINCH {
             state.terminals.iter().for_each(|terminal| terminal.take_size());
         }
-        let Some(command) = state.command else { return };
+        let Some(command) = state.command else {
+            if origin.signal == SIGTSTP && state.is_idle {
+                stop();
+            }
+            return;
+        };
         // The terminal sends to the command itself, and who signals its own group has done so too.
         let has_it = match origin.process {
             Some(sender) => sender.pid == command.as_raw_pid() || !matches!(origin.cause, Cause::Sent(_)),

@@ -14,7 +14,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use rustix::stdio::{stderr, stdout};
 
 use crate::relay::{Source, pass_on};
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 
 /// Which of a command's streams something was written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,11 +146,16 @@ impl Supervisor {
         self.signals.asked_to_end()
     }
 
+    /// Waits until the command has ended, and stops whenever the command has stopped.
     fn wait_for(&self, mut child: Child) -> io::Result<ExitStatus> {
         if let Some(pid) = Pid::from_raw(child.id().cast_signed()) {
-            // While its status is not taken, its id is nobody else's.
-            let left = || waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
-            let _ = retry_on_intr(left);
+            // While the status of its end is not taken, its id is nobody else's.
+            let changes = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+            while retry_on_intr(|| waitid(WaitId::Pid(pid), changes))
+                .is_ok_and(|change| change.is_some_and(|it| it.stopped()))
+            {
+                signals::stop_with(pid);
+            }
         }
         self.signals.ended();
         child.wait()

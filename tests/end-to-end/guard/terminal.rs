@@ -1,5 +1,6 @@
 //! A terminal stays what it is.
 
+use std::fs;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
@@ -75,8 +76,9 @@ fn modes_that_are_set_on_the_output_hold_and_go() -> Result<()> {
 #[test]
 fn an_interrupt_is_the_commands_to_answer() -> Result<()> {
     let bench = bench()?;
-    // Who has no answer ends.
-    let mut screen = on_screen(&bench, "echo ready; sleep 1000")?;
+    // Who has no answer ends. (A shell that is about to start a program may lose it, whoever runs it.)
+    fs::write(bench.path().join("ready"), "ready\n")?;
+    let mut screen = Screen::start(guarding(&bench, &["tail", "-f", "ready"]))?;
     screen.until("ready")?;
     screen.press("\u{3}")?;
     ensure!(screen.end()?.0 == 130);
@@ -110,17 +112,23 @@ fn an_interrupt_is_the_commands_to_answer() -> Result<()> {
     Ok(())
 }
 
-#[test]
-fn a_shell_stops_it_and_goes_on_with_it() -> Result<()> {
-    let bench = bench()?;
-    let line = format!("{} guard --for good -- cat", bench.command().get_program().display());
+/// A shell with its jobs, ready for a line.
+fn shell(bench: &Bench) -> Result<(Screen, String)> {
+    let line = format!("{} guard --for good --", bench.command().get_program().display());
     let bash = ["env", "--default-signal", "bash", "--norc", "--noediting", "-i"];
-    let mut shell = by(&bench, &bash, &Command::new("--"));
+    let mut shell = by(bench, &bash, &Command::new("--"));
     shell.env("PS1", "> ");
     let mut screen = Screen::start(shell)?;
     screen.until("> ")?;
-    screen.press(&format!("{line}\n"))?;
-    screen.until("starting `cat`")?;
+    Ok((screen, line))
+}
+
+#[test]
+fn a_shell_stops_it_and_goes_on_with_it() -> Result<()> {
+    let bench = bench()?;
+    let (mut screen, guard) = shell(&bench)?;
+    screen.press(&format!("{guard} cat\n"))?;
+    screen.until("starting `cat`\r\n")?;
     screen.press("first\n")?;
     screen.until("first\r\nfirst\r\n")?;
     screen.press("\u{1a}")?;
@@ -132,6 +140,21 @@ fn a_shell_stops_it_and_goes_on_with_it() -> Result<()> {
     screen.until("second\r\n")?;
     screen.until("second\r\n")?;
     screen.press("\u{4}")?;
+    screen.until("code 0\r\n")?;
+    screen.press("exit\n")?;
+    ensure!(screen.end()?.0 == 0);
+    Ok(())
+}
+
+#[test]
+fn a_command_that_does_not_stop_keeps_the_terminal() -> Result<()> {
+    let bench = bench()?;
+    let (mut screen, guard) = shell(&bench)?;
+    screen.press(&format!("{guard} sh -c 'trap \"\" TSTP; echo ready; head -n 1'; echo code $?\n"))?;
+    screen.until("\r\nready\r\n")?;
+    screen.press("\u{1a}")?;
+    screen.press("mine\n")?;
+    screen.until("mine\r\nmine\r\n")?;
     screen.until("code 0\r\n")?;
     screen.press("exit\n")?;
     ensure!(screen.end()?.0 == 0);
