@@ -1,11 +1,13 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail, ensure};
 use lineman_model::Report;
+use serde::Deserialize;
 
 use crate::fault::Integration;
 use crate::namespace::Namespace;
@@ -53,13 +55,14 @@ impl Site {
         // Two test programs may come here at the same time.
         let lock = File::create(base.join("lock"))?;
         lock.lock()?;
-        build(&profile(), AS_TESTS)?;
+        let silent = &mut |_: &str| ();
+        build(&profile(), AS_TESTS, silent)?;
         for old in [&fresh, &prefix] {
             if old.exists() {
                 fs::remove_dir_all(old)?;
             }
         }
-        install(&fresh, &profile_dir())?;
+        install(&fresh, &profile_dir(), &plugins()?, silent)?;
         fs::rename(&fresh, &prefix)?;
         lock.unlock()?;
         lock.lock_shared()?;
@@ -148,21 +151,44 @@ fn profile() -> String {
     }
 }
 
-/// Builds program and plugins in a profile and puts them into place.
-pub fn build_and_install(prefix: &Path, profile: &str) -> Result<()> {
-    let packages: Vec<String> = plugins()?.iter().map(|id| format!("--package=lineman-plugin-{id}")).collect();
-    build(profile, packages.iter().map(String::as_str).chain(["--package=lineman"]))?;
+/// Builds the program and these plugins, or all of the source tree, in a profile and puts them into
+/// place. Gives back the program; `at` hears what is being made.
+pub fn build_and_install(prefix: &Path, profile: &str, ids: &[String], mut at: impl FnMut(&str)) -> Result<PathBuf> {
+    let ids = if ids.is_empty() { plugins()? } else { ids.to_owned() };
+    let packages: Vec<String> = ids.iter().map(|id| format!("--package=lineman-plugin-{id}")).collect();
+    build(profile, packages.iter().map(String::as_str).chain(["--package=lineman"]), &mut at)?;
     let directory = if profile == "dev" { "debug" } else { profile };
-    install(prefix, &target_dir().join(directory))
+    install(prefix, &target_dir().join(directory), &ids, &mut at)
+}
+
+/// A line of `cargo build --message-format json`, as far as it matters.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    target: Option<Target>,
+}
+
+#[derive(Deserialize)]
+struct Target {
+    name: String,
 }
 
 /// Runs `cargo build`.
-fn build<'a>(profile: &str, what: impl IntoIterator<Item = &'a str>) -> Result<()> {
+fn build<'a>(profile: &str, what: impl IntoIterator<Item = &'a str>, at: &mut dyn FnMut(&str)) -> Result<()> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(workspace()).args(["build", "--quiet", "--profile", profile]).args(what);
-    let output = command.arg("--target-dir").arg(target_dir()).stdin(Stdio::null()).output()?;
-    ensure!(output.status.success(), "cargo build failed:\n{}", String::from_utf8_lossy(&output.stderr));
+    command.args(["--message-format", "json-render-diagnostics"]).arg("--target-dir").arg(target_dir());
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cargo cannot be started")?;
+    let mut compiled = 0;
+    for line in BufReader::new(child.stdout.take().context("cargo has no output")?).lines() {
+        let Ok(Message { reason, target: Some(target) }) = serde_json::from_str(&line?) else { continue };
+        if reason == "compiler-artifact" {
+            compiled += 1;
+            at(&format!("{compiled} compiled, {}", target.name));
+        }
+    }
+    ensure!(child.wait()?.success(), "cargo build failed");
     Ok(())
 }
 
@@ -170,13 +196,14 @@ fn build<'a>(profile: &str, what: impl IntoIterator<Item = &'a str>) -> Result<(
 /// `lib/lineman/plugins/<id>` with its manifest, its description and its library.
 ///
 /// The tree holds no absolute path: it can be moved.
-fn install(prefix: &Path, built: &Path) -> Result<()> {
+fn install(prefix: &Path, built: &Path, ids: &[String], at: &mut dyn FnMut(&str)) -> Result<PathBuf> {
     let program = prefix.join("bin/lineman");
     fs::create_dir_all(prefix.join("bin"))?;
     replace(&built.join("lineman"), &program)?;
-    for id in plugins()? {
+    for id in ids {
+        at(&format!("packing {id}"));
         let library = built.join(format!("liblineman_plugin_{}.so", id.replace('-', "_")));
-        let to = prefix.join("lib/lineman/plugins").join(&id);
+        let to = prefix.join("lib/lineman/plugins").join(id);
         fs::create_dir_all(&to)?;
         let mut pack = clean_command(&program);
         pack.args(["plugin", "pack"]).arg(&library).arg("--out").arg(&to);
@@ -186,7 +213,7 @@ fn install(prefix: &Path, built: &Path) -> Result<()> {
             ensure!(to.join(file).is_file(), "packing {id} made no {file}");
         }
     }
-    Ok(())
+    Ok(program)
 }
 
 /// What `lineman plugin new` writes, which is of use to nobody as it is.

@@ -37,7 +37,8 @@ struct Row {
 pub(crate) fn run() -> Result<()> {
     let directory = target_dir().join("bench");
     fs::create_dir_all(&directory)?;
-    let program = install(&directory, &["aws", "exec", "git", "github", "gitlab", "http"])?;
+    let program =
+        install(&directory, "release", &["aws", "exec", "git", "github", "gitlab", "http"].map(str::to_owned))?;
     forget_accepted(&directory)?;
     let mut rows = Vec::new();
     let mut notes = Vec::new();

@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let broken = PLANTED.len() - healthy;
 
     say(format!("Lineman's demo: a platform with {} integrations, {broken} of them broken.\n", PLANTED.len()));
-    let program = install(&directory, &["aws", "git"])?;
+    let program = install(&directory, "release", &["aws", "git"].map(str::to_owned))?;
     forget_accepted(&directory)?;
     say(format!("Lineman and the plugins aws and git are built, and installed in {}.", shown(&directory)));
     let stage = {

@@ -42,6 +42,9 @@ enum Chore {
         /// The cargo profile to build
         #[arg(long, default_value = "release")]
         profile: String,
+        /// A plugin to build; may be given again (all, unless one is)
+        #[arg(long = "plugin", value_name = "ID")]
+        plugins: Vec<String>,
     },
     /// Check bans, licences and sources of the dependencies, and advisories where they can be had
     Deny,
@@ -63,7 +66,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Test(arguments) => test::run(&arguments),
-        Chore::Install { prefix, profile } => lineman_tests::build_and_install(&prefix, &profile),
+        Chore::Install { prefix, profile, plugins } => release::install(&prefix, &profile, &plugins).map(drop),
         Chore::Deny => deny::run(),
         Chore::Header => header::write(),
         Chore::Pages => pages::write(),
