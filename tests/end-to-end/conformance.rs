@@ -16,6 +16,7 @@ use lineman_tests::{Outcome, profile_dir, require, workspace};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, library_of};
+use crate::doors;
 use crate::isolation::sha256;
 
 /// How many plugins are judged at once: most of the time they wait.
@@ -159,7 +160,11 @@ impl Court {
                 ensure!(tar.exit == 0, "{}", tar.stderr);
                 tarball
             }
-            "exports-more" | "exits-on-load" | "other-layout" => library_of(row),
+            "exits-on-load" | "other-layout" => library_of(row),
+            "exports-more" => {
+                let settings = doors::given(&self.bench)?.display().to_string();
+                return Ok((doors::exporting_more(&self.bench)?, vec!["--settings".to_owned(), settings]));
+            }
             "newer-glibc" => {
                 // It asks for what no system has yet.
                 let bytes = replaced(&fs::read(&library)?, b"GLIBC_2.34\0", b"GLIBC_2.99\0");

@@ -99,9 +99,7 @@ fn the_examples_keep_every_promise() -> Result<()> {
         let mut verify = bench.command();
         verify.args(["plugin", "verify", "--format", "json"]).arg(bench.plugin(id));
         if id == "tcp" {
-            let given = bench.path().join("given.toml");
-            fs::write(&given, "[settings]\nhost = \"{host}\"\nport = \"{port}\"\n")?;
-            verify.arg("--settings").arg(given);
+            verify.arg("--settings").arg(given(&bench)?);
         }
         let outcome = Outcome::of(&mut verify)?;
         let report: serde_json::Value = serde_json::from_str(&outcome.stdout)?;
@@ -112,6 +110,26 @@ fn the_examples_keep_every_promise() -> Result<()> {
         ensure!(outcome.exit == 0 && by("skip") == not_asked, "{id}: not judged: {:?}\n{}", by("skip"), outcome.stdout);
     }
     Ok(())
+}
+
+/// The settings that the conformance kit is to give the example in C.
+pub(crate) fn given(bench: &Bench) -> Result<PathBuf> {
+    let given = bench.path().join("given.toml");
+    fs::write(&given, "[settings]\nhost = \"{host}\"\nport = \"{port}\"\n")?;
+    Ok(given)
+}
+
+/// The example in C with a name that another library may have, too.
+pub(crate) fn exporting_more(bench: &Bench) -> Result<PathBuf> {
+    let (source, library) = (bench.path().join("more.c"), bench.path().join("exports-more.so"));
+    fs::write(
+        &source,
+        "__attribute__((visibility(\"default\"))) int connect_to_provider(void);\n\
+         int connect_to_provider(void) { return 0; }\n",
+    )?;
+    let more = source.to_str().context("its path is no text")?;
+    compile(&workspace().join("plugins/examples/c/tcp.c"), &library, &[more])?;
+    Ok(library)
 }
 
 #[test]

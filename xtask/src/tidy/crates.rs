@@ -41,7 +41,6 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("lineman-plugin-*", &["lineman-sdk"]),
     // Nothing but one symbol more than the other has.
-    ("lineman-misbehaving-exports-more", &["lineman-misbehaving-nonconforming"]),
     // Broken plugins: some go round the SDK to be broken where it would not let them.
     ("lineman-misbehaving-*", &["lineman-abi", "lineman-model", "lineman-sdk"]),
     (
