@@ -36,7 +36,7 @@ pub(crate) async fn check(cx: Cx<Kubernetes>) -> Outcome {
     for requirement in cx.requires() {
         // One that cannot be read is told by `kubernetes/config`.
         let Ok(wish) = Wish::read(requirement, cx.settings(), access.namespace.as_deref()) else { continue };
-        if matches!(wish, Wish::Defined(_)) {
+        if matches!(wish, Wish::Defined(_) | Wish::Room(_)) {
             continue;
         }
         writes |= wish.verbs().iter().any(|verb| WRITING.contains(verb));
@@ -137,7 +137,7 @@ fn role(wish: &Wish<'_>, verb: &str) -> Option<Vec<String>> {
         Wish::Path { path, .. } => {
             vec!["clusterrole".to_owned(), "lineman".to_owned(), format!("--non-resource-url={path}")]
         }
-        Wish::Defined(_) => return None,
+        Wish::Defined(_) | Wish::Room(_) => return None,
     };
     argv.splice(0..0, ["kubectl".to_owned(), "create".to_owned()]);
     argv.push(format!("--verb={verb}"));
