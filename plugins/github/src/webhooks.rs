@@ -115,7 +115,7 @@ async fn judge(cx: &Cx<GitHub>, webhook: &Webhook<'_>) -> Result<Status, Stop> {
     }
     match &hook.last_response {
         Some(Response { code: Some(200..=299), .. }) => {}
-        Some(last) if last.status.as_deref() != Some("unused") => {
+        Some(last) if last.is_one() => {
             let said = last.told();
             let message = format!("What GitHub last sent to the webhook {shown} of {name} was not taken: {said}.");
             let remedy =
@@ -143,6 +143,11 @@ async fn judge(cx: &Cx<GitHub>, webhook: &Webhook<'_>) -> Result<Status, Stop> {
 }
 
 impl Response {
+    /// Whether anything was delivered.
+    fn is_one(&self) -> bool {
+        self.code.is_some() || self.status.as_deref().is_some_and(|status| status != "unused")
+    }
+
     /// In GitHub's words: `502: Invalid HTTP Response: 502`.
     fn told(&self) -> String {
         let code = self.code.filter(|code| *code != 0).map(|code| code.to_string());
@@ -198,7 +203,14 @@ fn finding(
     shown: &str,
     remedy: &str,
 ) -> Finding {
-    let mut finding = cx.finding(code, cause, message).subject("webhook", format!("{name} {shown}"));
+    // What is wrong with each part of it has a cause of its own.
+    let part = match code {
+        "webhook-events" => "webhook events",
+        "webhook-failing" => "webhook delivery",
+        "webhook-unverified" => "webhook certificate",
+        _ => "webhook",
+    };
+    let mut finding = cx.finding(code, cause, message).subject(part, format!("{name} {shown}"));
     finding.remedies.push(Remedy { who: Some(format!("administrator of {name}")), ..Remedy::new(remedy) });
     finding.doc("Webhooks", "https://docs.github.com/en/webhooks/using-webhooks/creating-webhooks")
 }

@@ -185,7 +185,13 @@ fn finding(
     shown: &str,
     remedy: &str,
 ) -> Finding {
-    let mut finding = cx.finding(code, cause, message).subject("webhook", format!("{name} {shown}"));
+    // What is wrong with each part of it has a cause of its own.
+    let part = match code {
+        "webhook-events" | "webhook-event-unknown" => "webhook events",
+        "webhook-unverified" => "webhook certificate",
+        _ => "webhook",
+    };
+    let mut finding = cx.finding(code, cause, message).subject(part, format!("{name} {shown}"));
     finding.remedies.push(Remedy { who: Some(format!("maintainer of {name}")), ..Remedy::new(remedy) });
     finding.doc(DOC.0, DOC.1)
 }
