@@ -187,7 +187,8 @@ fn room(quota: &ResourceQuota, name: &str, hard: &str, need: &Need<'_>) -> Room 
         "The quota {own} of the namespace {namespace} allows {hard} of {name}{in_use}, and {asked} more will be needed."
     );
     let patch = format!(r#"{{"spec":{{"hard":{{"{name}":"{}"}}}}}}"#, (counted + need.quantity).shown(hard));
-    let argv = ["kubectl", "patch", "resourcequota", own, "--namespace", namespace, "--type=merge", "--patch", &patch];
+    let argv =
+        ["kubectl", "patch", "resourcequota", own, "--namespace", namespace, "--type", "merge", "--patch", &patch];
     let raise = Remedy {
         argv: argv.map(str::to_owned).to_vec(),
         who: Some("administrator of the cluster".to_owned()),
