@@ -124,7 +124,7 @@ impl Provider for GitLab {
                 webhooks::check,
             )
             .needs(["projects"])
-            .calls("GET /projects/:id/hooks", "read_api, and the role maintainer"),
+            .calls("GET /projects/:id/hooks", "the role maintainer"),
             Check::new(
                 "environments",
                 Level::Dependency,
@@ -132,8 +132,8 @@ impl Provider for GitLab {
                 environments::check,
             )
             .needs(["projects"])
-            .calls("GET /projects/:id/environments", "read_api, and the role reporter")
-            .calls("GET /projects/:id/protected_environments/:name", "read_api, and the role maintainer"),
+            .calls("GET /projects/:id/environments", "the role reporter")
+            .calls("GET /projects/:id/protected_environments/:name", "the role maintainer"),
             Check::new("version", Level::Dependency, "The GitLab still gets fixes", reach::version)
                 .needs(["identity"])
                 .calls("GET /version", "read_user"),
