@@ -16,7 +16,7 @@ use crate::bench::{Bench, mark, marked};
 
 /// Catalogs of real providers, and integrations that need none.
 const CONFIGURATION: &str = r#"version = 1
-plugins.enable = ["misbehaving", "aws", "git"]
+plugins.enable = ["misbehaving", "aws", "git", "github", "gitlab", "kubernetes"]
 
 [integration.good]
 provider = "misbehaving"
@@ -44,6 +44,13 @@ const THROTTLED: &str =
     "An error occurred (ThrottlingException) when calling the CreateBucket operation: Rate exceeded";
 const IN_PROGRESS: &str = "An error occurred (OperationAborted) when calling the CreateBucket operation: A conflicting \
                            conditional operation is currently in progress against this resource. Please try again.";
+/// Conflicts that end by themselves, and one that does not.
+const MODIFIED: &str = "Error from server (Conflict): Operation cannot be fulfilled on deployments.apps \"web\": the \
+                        object has been modified; please apply your changes to the latest version and try again";
+const ENDING: &str = "Error from server (AlreadyExists): object is being deleted: namespaces \"web\" already exists";
+const OWNED: &str = "error: Apply failed with 1 conflict: conflict with \"kubectl\" using apps/v1: .spec.replicas";
+const MERGING: &str = "GraphQL: Base branch was modified. Review and try the merge again. (mergePullRequest)";
+const RESOURCE_LOCK: &str = "gitlab.exceptions.GitlabUpdateError: 409: 409 Conflict: Resource lock";
 const DENIED: &str = "An error occurred (AccessDenied) when calling the CreateBucket operation: Access Denied";
 /// Recorded from Terraform with a state in DynamoDB.
 const LOCKED: &str = "Error: Error acquiring the state lock\n\nError message: operation error DynamoDB: PutItem, https \
@@ -299,6 +306,11 @@ fn only_what_is_transient_is_run_again() -> Result<()> {
     let rows: &[(&str, &str, i32, u32, i32, &str)] = &[
         ("3", THROTTLED, 2, 3, 0, "transient (aws/"),
         ("3", IN_PROGRESS, 1, 2, 0, "transient (aws/change-in-progress), so again in"),
+        ("3", MODIFIED, 1, 2, 0, "transient (kubernetes/modified-meanwhile), so again in"),
+        ("3", ENDING, 1, 2, 0, "transient (kubernetes/object-ending), so again in"),
+        ("3", MERGING, 1, 2, 0, "transient (github/changed-meanwhile), so again in"),
+        ("3", RESOURCE_LOCK, 1, 2, 0, "transient (gitlab/changed-meanwhile), so again in"),
+        ("3", OWNED, 9, 1, 1, "kubernetes/fields-owned is not transient"),
         ("2", THROTTLED, 9, 3, 1, "not run again: it failed 3 times"),
         ("3", DENIED, 9, 1, 1, "is not transient"),
         ("3", LOCKED, 9, 1, 1, "state-locked is not transient"),

@@ -106,6 +106,17 @@ impl ForgeClient {
             let query = json!({ "query": query, "variables": { "owner": owner, "name": name } });
             questions.push(("/graphql".to_owned(), Some(query.to_string())));
         }
+        let only = repositories.and_then(|names| match names.as_slice() {
+            [only] => only.as_str(),
+            _ => None,
+        });
+        for words in &integration.requires {
+            let text = |word: &str| words.get(word).and_then(toml::Value::as_str).filter(|text| !text.is_empty());
+            let Some(name) = text("repository").or(only).filter(|name| !name.contains(':')) else { continue };
+            questions.extend(text("webhook").map(|_| (format!("/repos/{name}/hooks"), None)));
+            let path = |name: &str, own: &str| format!("/repos/{name}/environments/{}", own.replace('/', "%2F"));
+            questions.extend(text("environment").map(|own| (path(name, own), None)));
+        }
         for (path, body) in questions {
             let said = self.curl(integration, &authorization, &path, body.as_deref())?;
             if !said.good {
@@ -126,6 +137,17 @@ impl ForgeClient {
         for name in projects.into_iter().flatten().filter_map(toml::Value::as_str) {
             let project = format!("/api/v4/projects/{}", name.replace('/', "%2F"));
             questions.extend([project.clone(), format!("{project}/repository/branches")]);
+        }
+        let only = projects.and_then(|names| match names.as_slice() {
+            [only] => only.as_str(),
+            _ => None,
+        });
+        for words in &integration.requires {
+            let text = |word: &str| words.get(word).and_then(toml::Value::as_str).filter(|text| !text.is_empty());
+            let Some(name) = text("project").or(only).filter(|name| !name.contains(':')) else { continue };
+            let project = format!("/api/v4/projects/{}", name.replace('/', "%2F"));
+            questions.extend(text("webhook").map(|_| format!("{project}/hooks")));
+            questions.extend(text("environment").map(|own| format!("{project}/environments?name={own}")));
         }
         for path in questions {
             let said = self.curl(integration, &header, &path, None)?;

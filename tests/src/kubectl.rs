@@ -36,6 +36,9 @@ impl Kubectl {
             if let Some(crd) = text(words, "crd") {
                 questions.push(vec!["get".to_owned(), crd]);
             }
+            if let Some(quota) = words.get("quota").and_then(toml::Value::as_table) {
+                questions.extend(brought(quota));
+            }
             let (Some(verb), Some(resource)) = (text(words, "verb"), text(words, "resource")) else { continue };
             let mut question = vec!["auth".to_owned(), "can-i".to_owned(), verb, resource];
             question.extend(namespace.iter().map(|namespace| format!("--namespace={namespace}")));
@@ -87,4 +90,26 @@ impl Kubectl {
         }
         Ok(command)
     }
+}
+
+/// Brings one object that takes what a quota must leave, as far as admission: the API server decides
+/// about it, and stores nothing.
+fn brought(quota: &toml::Table) -> Option<Vec<String>> {
+    let text = |key: &str| quota.get(key).and_then(toml::Value::as_str);
+    let (resource, need) = (text("resource")?, text("need").unwrap_or("1"));
+    // A quota on requests wants every pod to say both.
+    let requests = match resource {
+        "requests.cpu" => format!("--requests=cpu={need},memory=1Mi"),
+        "requests.memory" => format!("--requests=cpu=1m,memory={need}"),
+        _ => "--requests=cpu=1m,memory=1Mi".to_owned(),
+    };
+    let words: &[&str] = match resource {
+        "pods" | "requests.cpu" | "requests.memory" => &["run", "brought", "--image=none", &requests],
+        "count/deployments.apps" => &["create", "deployment", "brought", "--image=none"],
+        "services" => &["create", "service", "clusterip", "brought", "--tcp=80"],
+        _ => return None,
+    };
+    let namespace = format!("--namespace={}", text("namespace")?);
+    let words = words.iter().copied().chain(["--dry-run=server", &namespace]);
+    Some(words.map(str::to_owned).collect())
 }

@@ -330,6 +330,33 @@ impl Kubernetes {
             self.names.set(format!("k8s.token.{name}"), token);
         }
         self.names.set("k8s.token.past", self.expired(port)?);
+        self.meter(port)
+    }
+
+    /// The namespace `metered` with quotas. No controller counts what is in use, so that it is written
+    /// into their status, where the API server's own admission reads it; `new` is left uncounted.
+    fn meter(&self, port: u16) -> Result<()> {
+        let quota = |name: &str, hard: Value, used: Value| {
+            json!({
+                "apiVersion": "v1", "kind": "ResourceQuota", "metadata": { "name": name, "namespace": "metered" },
+                "spec": { "hard": hard }, "status": { "hard": hard, "used": used },
+            })
+        };
+        let compute = json!({ "requests.cpu": "4", "requests.memory": "8Gi", "pods": "10" });
+        let counted = [
+            quota("compute", compute, json!({ "requests.cpu": "3500m", "requests.memory": "6Gi", "pods": "9" })),
+            quota("objects", json!({ "count/deployments.apps": "2" }), json!({ "count/deployments.apps": "2" })),
+        ];
+        let namespace = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "metered" } });
+        let new = quota("new", json!({ "services": "3" }), json!({}));
+        let items: Vec<&Value> = [&namespace, &new].into_iter().chain(&counted).collect();
+        let list = json!({ "apiVersion": "v1", "kind": "List", "items": items });
+        self.kubectl(port, &["apply", "-f", "-"], Some(&list.to_string()))?;
+        for quota in counted {
+            let name = quota["metadata"]["name"].as_str().unwrap_or_default();
+            let path = format!("/api/v1/namespaces/metered/resourcequotas/{name}/status");
+            self.kubectl(port, &["replace", "--raw", &path, "-f", "-"], Some(&quota.to_string()))?;
+        }
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 use lineman_sdk::prelude::*;
 use lineman_sdk::{Flaw, RsaKey, Url};
 
-use crate::permissions::Wish;
+use crate::requirement::Wish;
 use crate::token::{self, Kind};
 use crate::{GitHub, Secrets, Settings, app};
 
@@ -26,7 +26,7 @@ pub(crate) async fn check(cx: Cx<GitHub>) -> Outcome {
         if let Err(message) = Wish::read(requirement, settings) {
             cx.report(
                 fault("requirement-unclear", Cause::ConfigInvalid, &format!("/requires/{index}"), message)
-                    .remedy("Write `scope = \"read:org\"`, or `permission = \"contents:write\"` or `\"push\"` with `repository = \"owner/name\"`."),
+                    .remedy(requirement.words.example()),
             );
         }
     }

@@ -4,7 +4,8 @@
 //! which kind of credential is it, does the API answer, is the clock right for the app's
 //! assertions, who does GitHub think this is and until when, is the app installed and not
 //! suspended, does the organisation let the credential in (single sign-on, addresses, policies),
-//! are the repositories visible, and does the credential have what the platform means to do.
+//! are the repositories visible, does the credential have what the platform means to do, and
+//! are the webhooks and environments there that it builds on.
 //!
 //! Speaks GitHub's REST and GraphQL APIs over the SDK's HTTP client: GitHub.com, GHE.com and
 //! GitHub Enterprise Server.
@@ -14,16 +15,19 @@
 mod api;
 mod app;
 mod config;
+mod environments;
 mod identity;
 mod organization;
 mod permissions;
 mod reach;
 mod read;
 mod repositories;
+mod requirement;
 mod scopes;
 #[cfg(test)]
 mod tests;
 mod token;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -35,6 +39,7 @@ use lineman_sdk::{Once, Walk};
 use crate::app::{App, Installation, Minted};
 use crate::identity::Identity;
 use crate::repositories::Repository;
+use crate::requirement::Requirement;
 
 /// `[integration.NAME.settings]` of a GitHub integration.
 #[derive(Deserialize, JsonSchema)]
@@ -86,20 +91,6 @@ struct Secrets {
     token: Option<Secret>,
     /// The private key of a GitHub App, in PEM.
     app_private_key: Option<Secret>,
-}
-
-/// An entry of `[[integration.NAME.requires]]` of a GitHub integration: a scope, or a permission.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Requirement {
-    /// A scope of a classic or OAuth token, such as `read:org`.
-    scope: Option<String>,
-    /// A role in a repository (`pull`, `triage`, `push`, `maintain`, `admin`), or a permission of a
-    /// fine-grained token or an app, such as `contents:write`.
-    permission: Option<String>,
-    /// The repository that the permission is for, as `owner/name`; the only one of the settings
-    /// unless set.
-    repository: Option<String>,
 }
 
 /// What the checks of one integration share: each is obtained once.
@@ -173,6 +164,22 @@ impl Provider for GitHub {
                 repositories::settings,
             )
             .needs(["repositories"]),
+            Check::new(
+                "webhooks",
+                Level::Dependency,
+                "The required webhooks are active, and were last answered well",
+                webhooks::check,
+            )
+            .needs(["repositories"])
+            .calls("GET /repos/{owner}/{repo}/hooks", "admin:repo_hook, or repository_hooks:read"),
+            Check::new(
+                "environments",
+                Level::Dependency,
+                "The required deployment environments exist",
+                environments::check,
+            )
+            .needs(["repositories"])
+            .calls("GET /repos/{owner}/{repo}/environments/{environment_name}", "actions:read"),
             Check::new("read", Level::Operation, "Branches can be listed", read::branches)
                 .needs(["repositories"])
                 .calls("GET /repos/{owner}/{repo}/branches", "contents:read"),

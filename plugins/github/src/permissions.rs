@@ -5,16 +5,14 @@
 //! permission is proved by reading, a write permission by nothing that only reads. What is not
 //! proved is listed.
 
-use std::fmt;
-
+use lineman_sdk::Answer;
 use lineman_sdk::prelude::*;
-use lineman_sdk::{Answer, Required};
 
 use crate::app::{installation, working};
-use crate::config::is_repository;
 use crate::identity::{Identity, identity};
 use crate::repositories::repository;
-use crate::{GitHub, Requirement, Settings, api, app, scopes};
+use crate::requirement::{self, Access, Right, Wish};
+use crate::{GitHub, api, app, scopes};
 
 const SCOPES_DOC: (&str, &str) =
     ("Scopes for OAuth apps", "https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps");
@@ -27,104 +25,7 @@ const ROLES_DOC: (&str, &str) = (
     "https://docs.github.com/en/organizations/managing-user-access-to-your-organizations-repositories/managing-repository-roles/repository-roles-for-an-organization",
 );
 
-/// How much of a permission.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Access {
-    Read,
-    Write,
-    Admin,
-}
-
-impl Access {
-    fn of(word: &str) -> Option<Access> {
-        match word {
-            "read" => Some(Access::Read),
-            "write" => Some(Access::Write),
-            "admin" => Some(Access::Admin),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Access::Read => "read",
-            Access::Write => "write",
-            Access::Admin => "admin",
-        })
-    }
-}
-
-/// What a user may be to a repository, least first.
-const ROLES: [&str; 5] = ["pull", "triage", "push", "maintain", "admin"];
-
-/// What a requirement asks for.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Wish<'a> {
-    /// `scope = "read:org"`.
-    Scope(&'a str),
-    /// `permission = "push"`.
-    Role(&'a str, &'a str),
-    /// `permission = "contents:write"`; without a repository it is one in the organisation.
-    Permission(&'a str, Access, Option<&'a str>),
-}
-
-impl<'a> Wish<'a> {
-    /// Reads the words of a requirement. The only repository of the settings need not be named.
-    pub(crate) fn read(requirement: &'a Required<Requirement>, settings: &'a Settings) -> Result<Wish<'a>, String> {
-        let Required { id, words } = requirement;
-        let named = words.repository.as_deref();
-        if let Some(name) = named.filter(|name| !is_repository(name)) {
-            return Err(format!("The requirement `{id}` names no repository: `{name}`."));
-        }
-        let repository = named.or(match settings.repositories.as_slice() {
-            [only] => Some(only.as_str()),
-            _ => None,
-        });
-        let wanted = match (words.scope.as_deref(), words.permission.as_deref()) {
-            (Some(scope), None) => return Ok(Wish::Scope(scope)),
-            (None, Some(permission)) => permission,
-            _ => return Err(format!("The requirement `{id}` needs either `scope` or `permission`.")),
-        };
-        let unclear = || format!("The requirement `{id}` does not say which repository it is about.");
-        if ROLES.contains(&wanted) {
-            return Ok(Wish::Role(wanted, repository.ok_or_else(unclear)?));
-        }
-        let permission = wanted.split_once([':', '=']);
-        let Some((name, access)) = permission.and_then(|(name, access)| Some((name, Access::of(access.trim())?)))
-        else {
-            return Err(format!(
-                "The requirement `{id}` asks for `{wanted}`, which is neither a role nor a permission."
-            ));
-        };
-        let name = name.trim();
-        if name == "members" || name.starts_with("organization_") {
-            return Ok(Wish::Permission(name, access, None));
-        }
-        Ok(Wish::Permission(name, access, Some(repository.ok_or_else(unclear)?)))
-    }
-
-    /// The repository that it is about.
-    pub(crate) fn repository(&self) -> Option<&'a str> {
-        match self {
-            Wish::Scope(_) => None,
-            Wish::Role(_, repository) => Some(repository),
-            Wish::Permission(_, _, repository) => *repository,
-        }
-    }
-
-    /// Whether it changes what it is about.
-    pub(crate) fn writes(&self) -> bool {
-        match self {
-            Wish::Scope(_) => false,
-            Wish::Role(role, _) => !matches!(*role, "pull" | "triage"),
-            Wish::Permission(_, access, _) => *access > Access::Read,
-        }
-    }
-}
-
-/// What was found out about one wish.
+/// What was found out about one right.
 enum Verdict {
     Met,
     Missing(Box<Finding>),
@@ -144,48 +45,33 @@ impl Verdict {
 
 /// `github/permissions`.
 pub(crate) async fn check(cx: Cx<GitHub>) -> Outcome {
-    if cx.requires().is_empty() {
-        return Err(Stop::not_applicable("nothing is required"));
-    }
+    let required = requirement::with(&cx, "no scope and no permission is required", Wish::right)?;
     let identity = identity(&cx).await?;
-    for requirement in cx.requires() {
-        // One that cannot be read is told by `github/config`.
-        let Ok(wish) = Wish::read(requirement, cx.settings()) else { continue };
-        let status = match Box::pin(judge(&cx, &identity, &wish)).await? {
+    for (id, right) in required {
+        let status = match Box::pin(judge(&cx, &identity, &right)).await? {
             Verdict::Met => Status::Pass,
             Verdict::Missing(finding) => {
                 cx.report(*finding);
                 Status::Fail
             }
             Verdict::NotProved { why, needs } => {
-                cx.not_proved(wish.to_string(), why, needs.as_deref());
+                cx.not_proved(right.to_string(), why, needs.as_deref());
                 Status::Unknown
             }
             Verdict::ToldElsewhere(status) => status,
         };
-        cx.requirement(&requirement.id, status);
+        cx.requirement(id, status);
     }
     Ok(())
 }
 
-impl fmt::Display for Wish<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Wish::Scope(scope) => write!(f, "the scope {scope}"),
-            Wish::Role(role, repository) => write!(f, "{role} on {repository}"),
-            Wish::Permission(name, access, Some(repository)) => write!(f, "{name}:{access} on {repository}"),
-            Wish::Permission(name, access, None) => write!(f, "{name}:{access}"),
-        }
-    }
-}
-
-async fn judge(cx: &Cx<GitHub>, identity: &Identity, wish: &Wish<'_>) -> Result<Verdict, Stop> {
-    match *wish {
-        Wish::Scope(wanted) => Ok(match &identity.scopes {
-            Some(granted) => scope(cx, granted, wanted, wish),
+async fn judge(cx: &Cx<GitHub>, identity: &Identity, right: &Right<'_>) -> Result<Verdict, Stop> {
+    match *right {
+        Right::Scope(wanted) => Ok(match &identity.scopes {
+            Some(granted) => scope(cx, granted, wanted, right),
             None => Verdict::not_proved("the credential has permissions, not scopes: require a `permission` instead"),
         }),
-        Wish::Role(role, name) => {
+        Right::Role(role, name) => {
             let granted = match repository(cx, name).await {
                 Ok(repository) => repository.permissions.unwrap_or_default(),
                 Err(stop) => return told_elsewhere(stop),
@@ -198,13 +84,13 @@ async fn judge(cx: &Cx<GitHub>, identity: &Identity, wish: &Wish<'_>) -> Result<
                     "push" => ("contents", Access::Write),
                     _ => ("administration", Access::Write),
                 };
-                return Box::pin(judge(cx, identity, &Wish::Permission(permission, access, Some(name)))).await;
+                return Box::pin(judge(cx, identity, &Right::Permission(permission, access, Some(name)))).await;
             }
             if !granted.has(role) {
                 return Ok(Verdict::Missing(Box::new(role_missing(cx, identity, role, granted.highest(), name))));
             }
             match &identity.scopes {
-                Some(scopes) => by_scope(cx, scopes, "contents", access_of(role), name, wish).await,
+                Some(scopes) => by_scope(cx, scopes, "contents", access_of(role), name, right).await,
                 None if access_of(role) == Access::Read => probe(cx, "contents", Access::Read, Some(name)).await,
                 None => Ok(Verdict::NotProved {
                     why: "the user has the role; whether the token may use it, only a write would tell".to_owned(),
@@ -212,14 +98,14 @@ async fn judge(cx: &Cx<GitHub>, identity: &Identity, wish: &Wish<'_>) -> Result<
                 }),
             }
         }
-        Wish::Permission(permission, access, name) => {
+        Right::Permission(permission, access, name) => {
             if cx.secrets().token.is_none() {
                 return of_installation(cx, permission, access, name).await;
             }
             match (&identity.scopes, name) {
-                (Some(scopes), Some(name)) => by_scope(cx, scopes, permission, access, name, wish).await,
+                (Some(scopes), Some(name)) => by_scope(cx, scopes, permission, access, name, right).await,
                 (Some(granted), None) => Ok(match scopes::standing_for(permission, access, true) {
-                    Some(wanted) => scope(cx, granted, wanted, wish),
+                    Some(wanted) => scope(cx, granted, wanted, right),
                     None => Verdict::Met,
                 }),
                 (None, _) => probe(cx, permission, access, name).await,
@@ -255,14 +141,14 @@ fn role_missing(cx: &Cx<GitHub>, identity: &Identity, role: &str, has: &str, nam
     finding.doc(title, url)
 }
 
-fn scope(cx: &Cx<GitHub>, granted: &[String], wanted: &str, wish: &Wish<'_>) -> Verdict {
+fn scope(cx: &Cx<GitHub>, granted: &[String], wanted: &str, right: &Right<'_>) -> Verdict {
     if scopes::hold(granted, wanted) {
         return Verdict::Met;
     }
     let (title, url) = SCOPES_DOC;
-    let message = match wish {
-        Wish::Scope(_) => format!("The token has not the scope {wanted}."),
-        wish => format!("The token has not the scope {wanted}, which {wish} takes."),
+    let message = match right {
+        Right::Scope(_) => format!("The token has not the scope {wanted}."),
+        right => format!("The token has not the scope {wanted}, which {right} takes."),
     };
     let has = if granted.is_empty() { "no scope at all".to_owned() } else { granted.join(", ") };
     Verdict::Missing(Box::new(
@@ -281,14 +167,14 @@ async fn by_scope(
     permission: &str,
     access: Access,
     name: &str,
-    wish: &Wish<'_>,
+    right: &Right<'_>,
 ) -> Result<Verdict, Stop> {
     let repository = match repository(cx, name).await {
         Ok(repository) => repository,
         Err(stop) => return told_elsewhere(stop),
     };
     if let Some(wanted) = scopes::standing_for(permission, access, repository.private)
-        && let Verdict::Missing(finding) = scope(cx, granted, wanted, wish)
+        && let Verdict::Missing(finding) = scope(cx, granted, wanted, right)
     {
         return Ok(Verdict::Missing(finding));
     }
@@ -422,30 +308,4 @@ fn on(name: Option<&str>) -> String {
 fn accepted(answer: &Answer) -> Option<String> {
     let header = answer.header("x-accepted-github-permissions")?;
     Some(header.replace('=', ":").replace(',', ", ").replace(';', "; or"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn requirements_are_read_in_the_plugins_words() {
-        let settings: Settings = serde_json::from_str(r#"{"repositories": ["acme/app"]}"#).unwrap();
-        let check = |json: &str, expect: Result<Wish<'_>, &str>| {
-            let requirement = Required { id: "r".to_owned(), words: serde_json::from_str(json).unwrap() };
-            let read = Wish::read(&requirement, &settings);
-            assert_eq!(read.as_ref().map_err(String::as_str), expect.as_ref().map_err(|text| *text), "{json}");
-        };
-        check(r#"{"scope": "read:org"}"#, Ok(Wish::Scope("read:org")));
-        check(r#"{"permission": "push"}"#, Ok(Wish::Role("push", "acme/app")));
-        check(r#"{"permission": "push", "repository": "acme/lib"}"#, Ok(Wish::Role("push", "acme/lib")));
-        check(r#"{"permission": "contents:write"}"#, Ok(Wish::Permission("contents", Access::Write, Some("acme/app"))));
-        check(r#"{"permission": "members:read"}"#, Ok(Wish::Permission("members", Access::Read, None)));
-        check(r#"{}"#, Err("The requirement `r` needs either `scope` or `permission`."));
-        check(
-            r#"{"permission": "contents:all"}"#,
-            Err("The requirement `r` asks for `contents:all`, which is neither a role nor a permission."),
-        );
-        check(r#"{"permission": "push", "repository": "app"}"#, Err("The requirement `r` names no repository: `app`."));
-    }
 }

@@ -8,7 +8,7 @@ use lineman_sdk::prelude::*;
 
 use crate::app::{self, working};
 use crate::identity::identity;
-use crate::permissions::Wish;
+use crate::requirement::Wish;
 use crate::{GitHub, api, scopes};
 
 const OPERATION: &str = "GET /repos/{owner}/{repo}";

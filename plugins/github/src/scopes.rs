@@ -1,6 +1,6 @@
 //! What scopes of OAuth and classic tokens contain: "Scopes for OAuth apps".
 
-use crate::permissions::Access;
+use crate::requirement::Access;
 
 /// Scopes, each with those that it contains.
 const CONTAINED: &[(&str, &[&str])] = &[

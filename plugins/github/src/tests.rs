@@ -113,6 +113,43 @@ async fn requirements_are_proved_denied_or_listed_as_not_proved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_seen_of_webhooks_and_environments_is_listed_with_what_it_takes() {
+    let server = server();
+    let check = async |token: &str, name: &str, words: Value, expect: (Status, &str, &str)| {
+        let harness = match token {
+            "app" => with_app(&server, "deployer", json!({ "app_id": 4711, "repositories": ["acme/app"] })),
+            token => with_token(&server, token, json!({ "repositories": ["acme/app"] })),
+        };
+        let seen = harness.requires("r", words.clone()).check(name).await;
+        let status = seen.outcome.requirements.first().map(|requirement| requirement.status);
+        let listed = seen.outcome.not_proved.first();
+        let (why, needs) = listed.map_or(("", ""), |it| (it.why.as_str(), it.needs.as_deref().unwrap_or_default()));
+        assert_eq!((status, why, needs), (Some(expect.0), expect.1, expect.2), "{token} {words}: {:?}", seen.findings);
+        assert!(!format!("{seen:?}").contains("not-to-be-shown"), "{token} {words}: {seen:?}");
+    };
+    let hook = |address: &str| json!({ "webhook": address });
+    let good = "https://ci.example.com/hook";
+    let closed = "the credential may not look at webhooks";
+    check("platform", "webhooks", hook(good), (Status::Pass, "", "")).await;
+    check("reader", "webhooks", hook(good), (Status::Unknown, closed, "the role admin")).await;
+    check("narrow", "webhooks", hook(good), (Status::Unknown, closed, "repository_hooks:read")).await;
+    check("app", "webhooks", hook(good), (Status::Unknown, closed, "repository_hooks:read")).await;
+    let unused = hook("https://ci.example.com/unused");
+    check("fine", "webhooks", unused, (Status::Unknown, "nothing was delivered in the last 30 days", "")).await;
+    check("fine", "webhooks", hook("https://ci.example.com/h"), (Status::Fail, "", "")).await;
+
+    let environment = |name: &str| json!({ "environment": name });
+    let holds = "it waits for 30 minutes; it waits for a review by octocat or Justice League, who is not the one that \
+                 started it; only branches and tags that its patterns name get there";
+    check("fine", "environments", environment("production"), (Status::Pass, holds, "")).await;
+    check("app", "environments", environment("staging"), {
+        (Status::Unknown, "the credential may not look at environments", "actions:read")
+    })
+    .await;
+    check("platform", "environments", environment("staging"), (Status::Pass, "", "")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_bad_credentials_hides_is_narrowed_down_by_the_checksum() {
     let server = server();
     let whole = server.token("revoked").unwrap();

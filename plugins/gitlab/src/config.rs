@@ -3,7 +3,7 @@
 use lineman_sdk::prelude::*;
 use lineman_sdk::{Flaw, Url};
 
-use crate::permissions::Wish;
+use crate::requirement::Wish;
 use crate::token::{Kind, is_cut};
 use crate::{GitLab, Secrets, Settings};
 
@@ -18,9 +18,8 @@ pub(crate) async fn check(cx: Cx<GitLab>) -> Outcome {
     for (index, requirement) in cx.requires().iter().enumerate() {
         if let Err(message) = Wish::read(requirement, settings) {
             cx.report(
-                fault("requirement-unclear", Cause::ConfigInvalid, &format!("/requires/{index}"), message).remedy(
-                    "Write `scope = \"read_api\"`, or `permission = \"developer\"` with `project = \"group/project\"`.",
-                ),
+                fault("requirement-unclear", Cause::ConfigInvalid, &format!("/requires/{index}"), message)
+                    .remedy(requirement.words.example()),
             );
         }
     }

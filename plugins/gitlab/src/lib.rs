@@ -2,8 +2,8 @@
 //!
 //! Walks from the shape of a token to the branches of a project: which kind of token is it, does
 //! the API answer where the settings say, what does GitLab say of the token itself (scopes, end,
-//! revoked), whose is it, are the projects visible, and does the role there suffice for what the
-//! platform means to do.
+//! revoked), whose is it, are the projects visible, does the role there suffice for what the
+//! platform means to do, and are the webhooks and environments there that it builds on.
 //!
 //! Speaks GitLab's REST API over the SDK's HTTP client: GitLab.com and GitLabs of one's own, with
 //! an authority of their own or below a path.
@@ -12,13 +12,16 @@
 
 mod api;
 mod config;
+mod environments;
 mod identity;
 mod permissions;
 mod projects;
 mod reach;
+mod requirement;
 #[cfg(test)]
 mod tests;
 mod token;
+mod webhooks;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -28,6 +31,7 @@ use lineman_sdk::{Once, Walk};
 
 use crate::identity::Identity;
 use crate::projects::Project;
+use crate::requirement::Requirement;
 
 /// `[integration.NAME.settings]` of a GitLab integration.
 #[derive(Deserialize, JsonSchema)]
@@ -54,18 +58,6 @@ fn default_url() -> String {
 struct Secrets {
     /// A personal, project or group access token, or an OAuth token.
     token: Option<Secret>,
-}
-
-/// An entry of `[[integration.NAME.requires]]` of a GitLab integration: a scope, or a role.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Requirement {
-    /// A scope of the token, such as `read_api`.
-    scope: Option<String>,
-    /// A role in a project: `guest`, `planner`, `reporter`, `developer`, `maintainer`, `owner`.
-    permission: Option<String>,
-    /// The project that the role is for, as `group/project`; the only one of the settings unless set.
-    project: Option<String>,
 }
 
 /// What the checks of one integration share: each is obtained once.
@@ -125,6 +117,23 @@ impl Provider for GitLab {
                 projects::settings,
             )
             .needs(["projects"]),
+            Check::new(
+                "webhooks",
+                Level::Dependency,
+                "The required webhooks are there, and GitLab still sends to them",
+                webhooks::check,
+            )
+            .needs(["projects"])
+            .calls("GET /projects/:id/hooks", "the role maintainer"),
+            Check::new(
+                "environments",
+                Level::Dependency,
+                "The required deployment environments exist and are not stopped",
+                environments::check,
+            )
+            .needs(["projects"])
+            .calls("GET /projects/:id/environments", "the role reporter")
+            .calls("GET /projects/:id/protected_environments/:name", "the role maintainer"),
             Check::new("version", Level::Dependency, "The GitLab still gets fixes", reach::version)
                 .needs(["identity"])
                 .calls("GET /version", "read_user"),

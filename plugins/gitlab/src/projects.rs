@@ -8,7 +8,7 @@ use lineman_sdk::Once;
 use lineman_sdk::prelude::*;
 
 use crate::identity::identity;
-use crate::permissions::Wish;
+use crate::requirement::Wish;
 use crate::{GitLab, api};
 
 const OPERATION: &str = "GET /projects/:id";
@@ -23,6 +23,9 @@ pub(crate) struct Project {
     /// `disabled`, `private` or `enabled`.
     #[serde(default)]
     repository_access_level: Option<String>,
+    /// The same, of environments.
+    #[serde(default)]
+    environments_access_level: Option<String>,
     /// The day on which it will be deleted.
     #[serde(default)]
     marked_for_deletion_on: Option<String>,
@@ -46,6 +49,11 @@ impl Project {
     pub(crate) fn level(&self) -> Option<u32> {
         let levels = [&self.permissions.project_access, &self.permissions.group_access];
         levels.into_iter().flatten().map(|access| access.access_level).max()
+    }
+
+    /// Whether it has environments at all.
+    pub(crate) fn has_environments(&self) -> bool {
+        self.environments_access_level.as_deref() != Some("disabled")
     }
 }
 

@@ -51,6 +51,38 @@ async fn what_gitlab_does_not_tell_of_a_token_is_listed_as_not_proved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_seen_of_webhooks_and_environments_is_listed_with_what_it_takes() {
+    let server = server();
+    let check = async |token: &str, name: &str, words: Value, expect: (Status, &str, &str)| {
+        let harness = harness(&server, token, json!({ "projects": ["acme/app"] }));
+        let seen = harness.requires("r", words.clone()).check(name).await;
+        let status = seen.outcome.requirements.first().map(|requirement| requirement.status);
+        let listed = seen.outcome.not_proved.first();
+        let (why, needs) = listed.map_or(("", ""), |it| (it.why.as_str(), it.needs.as_deref().unwrap_or_default()));
+        assert_eq!((status, why, needs), (Some(expect.0), expect.1, expect.2), "{token} {words}: {:?}", seen.findings);
+        assert!(!format!("{seen:?}").contains("not-to-be-shown"), "{token} {words}: {seen:?}");
+    };
+    let hook = |address: &str| json!({ "webhook": address });
+    let answered = "GitLab's list says that it sends there, and not what is answered";
+    check("platform", "webhooks", hook("https://ci.example.com/hook"), (Status::Pass, answered, "")).await;
+    check("platform", "webhooks", hook("https://ci.example.com/paused"), (Status::Fail, "", "")).await;
+    let closed = "the token may not look at webhooks";
+    check("bot", "webhooks", hook("https://ci.example.com/hook"), (Status::Unknown, closed, "the role maintainer"))
+        .await;
+
+    let environment = |name: &str| json!({ "environment": name });
+    let holds = "it is protected: Maintainers may deploy there; it waits for 2 approvals";
+    check("platform", "environments", environment("production"), (Status::Pass, holds, "")).await;
+    check("platform", "environments", environment("review/42"), (Status::Pass, "", "")).await;
+    check("platform", "environments", environment("demo"), (Status::Warn, "", "")).await;
+    let protection = "the token may not look at its protection";
+    check("reader", "environments", environment("production"), (Status::Pass, protection, "the role maintainer")).await;
+    let closed = "the token may not look at environments";
+    let elsewhere = json!({ "environment": "production", "project": "acme/closed-code" });
+    check("reader", "environments", elsewhere, (Status::Unknown, closed, "the role reporter")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_token_for_something_else_is_told_by_what_it_may_not_do() {
     let server = server();
     let check = async |token: &str, name: &str, expect: &str| {

@@ -68,7 +68,7 @@ pub(crate) async fn check(cx: Cx<Kubernetes>) -> Outcome {
             let pointer = format!("/requires/{index}");
             cx.report(
                 fault("requirement-unclear", Cause::ConfigInvalid, &pointer, message)
-                    .remedy("Write `verb = \"create\"` and `resource = \"deployments.apps\"`, with `namespace` where it is not the usual one."),
+                    .remedy(requirement.words.example()),
             );
         }
     }

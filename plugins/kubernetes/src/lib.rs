@@ -3,7 +3,7 @@
 //! Walks from the kubeconfig to a list of pods: which cluster and user does the context name, are
 //! its files there and its certificates and tokens still good, does something answer and is it an
 //! API server, who does the server take the credential for, may it do what the platform means to
-//! do, are the resources and namespaces there, is the version one that is still mended.
+//! do, are the resources and namespaces there, do quotas leave room, is the version one that is still mended.
 //!
 //! Speaks the API over the SDK's HTTP client, so that what is contacted is what was walked. The
 //! credential is shown to nothing that has not answered as an API server, and a program that a
@@ -21,6 +21,8 @@ mod identity;
 mod kubeconfig;
 mod login;
 mod permissions;
+mod quantity;
+mod quota;
 mod reach;
 mod read;
 mod requirement;
@@ -157,6 +159,14 @@ impl Provider for Kubernetes {
             Check::new("namespace", Level::Dependency, "The namespaces exist and are not ending", read::namespaces)
                 .needs(["identity"])
                 .calls("GET /api/v1/namespaces/{name}", "get namespaces"),
+            Check::new(
+                "quota",
+                Level::Dependency,
+                "The namespaces' quotas leave the room that is required",
+                quota::check,
+            )
+            .needs(["namespace"])
+            .calls("GET /api/v1/namespaces/{namespace}/resourcequotas", "list resourcequotas"),
             Check::new("version", Level::Dependency, "The version is supported and fits the client's", version::check)
                 .needs(["identity"])
                 .calls("GET /version", None),

@@ -28,27 +28,32 @@ struct Decision {
 
 /// `kubernetes/permissions`.
 pub(crate) async fn check(cx: Cx<Kubernetes>) -> Outcome {
-    if cx.requires().is_empty() {
-        return Err(Stop::not_applicable("nothing is required"));
-    }
-    let (identity, access) = (identity(&cx).await?, access(&cx).await?);
-    let mut writes = false;
-    for requirement in cx.requires() {
+    let access = access(&cx).await?;
+    let namespace = access.namespace.as_deref();
+    let mut wishes = Vec::new();
+    for one in cx.requires() {
         // One that cannot be read is told by `kubernetes/config`.
-        let Ok(wish) = Wish::read(requirement, cx.settings(), access.namespace.as_deref()) else { continue };
-        if matches!(wish, Wish::Defined(_)) {
-            continue;
+        let Ok(wish) = Wish::read(one, cx.settings(), namespace) else { continue };
+        if !wish.verbs().is_empty() {
+            wishes.push((&one.id, wish));
         }
+    }
+    if wishes.is_empty() {
+        return Err(Stop::not_applicable("no verb is required"));
+    }
+    let identity = identity(&cx).await?;
+    let mut writes = false;
+    for (id, wish) in &wishes {
         writes |= wish.verbs().iter().any(|verb| WRITING.contains(verb));
         let mut status = Status::Pass;
         for verb in wish.verbs() {
-            let decision = Box::pin(review(&cx, &wish, verb)).await?;
+            let decision = Box::pin(review(&cx, wish, verb)).await?;
             if !decision.allowed {
-                cx.report(denied(&cx, &identity, &wish, verb, &decision));
+                cx.report(denied(&cx, &identity, wish, verb, &decision));
                 status = Status::Fail;
             }
         }
-        cx.requirement(&requirement.id, status);
+        cx.requirement(id, status);
     }
     if writes {
         let why = "policies, quotas and webhooks decide when an object comes, and a check brings none";
@@ -137,7 +142,7 @@ fn role(wish: &Wish<'_>, verb: &str) -> Option<Vec<String>> {
         Wish::Path { path, .. } => {
             vec!["clusterrole".to_owned(), "lineman".to_owned(), format!("--non-resource-url={path}")]
         }
-        Wish::Defined(_) => return None,
+        Wish::Defined(_) | Wish::Room(_) => return None,
     };
     argv.splice(0..0, ["kubectl".to_owned(), "create".to_owned()]);
     argv.push(format!("--verb={verb}"));

@@ -7,9 +7,10 @@ use lineman_sdk::prelude::*;
 use serde_json::{Value, json};
 
 use crate::Settings;
+use crate::quantity::Quantity;
 
-/// An entry of `[[integration.NAME.requires]]` of a Kubernetes integration: verbs on a resource, or
-/// a resource that must have been defined.
+/// An entry of `[[integration.NAME.requires]]` of a Kubernetes integration: verbs on a resource, a
+/// resource that must have been defined, or room that quotas must leave.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Requirement {
@@ -26,6 +27,23 @@ pub(crate) struct Requirement {
     name: Option<String>,
     /// A custom resource that must be defined: `certificates.cert-manager.io`.
     crd: Option<String>,
+    /// What the quotas of a namespace must leave room for: `{ resource = "requests.cpu", need = "4" }`.
+    quota: Option<Quota>,
+}
+
+/// What will be needed of a resource on top of what is in use.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(inline)]
+struct Quota {
+    /// The namespace; the one of the settings or the context unless set.
+    namespace: Option<String>,
+    /// The resource, as quotas name it: `requests.cpu`, `requests.memory`, `pods`,
+    /// `count/deployments.apps`.
+    resource: String,
+    /// How much will be needed, as Kubernetes writes quantities: `"4"`, `"500m"`, `"8Gi"`; 1 unless
+    /// set.
+    need: Option<String>,
 }
 
 /// A verb, or several.
@@ -64,6 +82,46 @@ pub(crate) enum Wish<'a> {
     Path { verbs: Vec<&'a str>, path: &'a str },
     /// A resource that must have been defined.
     Defined(Resource<'a>),
+    /// Room that the quotas of a namespace must leave.
+    Room(Need<'a>),
+}
+
+/// What will be needed of a resource in a namespace.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Need<'a> {
+    pub(crate) namespace: &'a str,
+    /// The resource, as quotas name it.
+    pub(crate) resource: &'a str,
+    pub(crate) quantity: Quantity,
+    /// The quantity as it is written.
+    pub(crate) asked: &'a str,
+}
+
+impl fmt::Display for Need<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} more {}", self.asked, self.resource)
+    }
+}
+
+impl<'a> Need<'a> {
+    fn read(id: &str, quota: &'a Quota, usual: &'a str) -> Result<Need<'a>, String> {
+        let Quota { namespace, resource, need } = quota;
+        let namespace = namespace.as_deref().unwrap_or(usual);
+        if !is_word(namespace) {
+            return Err(format!("The requirement `{id}` names no namespace: `{namespace}`."));
+        }
+        let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'/' | b'_');
+        if resource.is_empty() || resource.len() > 317 || !resource.bytes().all(known) {
+            return Err(format!("The requirement `{id}` names no resource of quotas: `{resource}`."));
+        }
+        let asked = need.as_deref().unwrap_or("1");
+        match Quantity::read(asked).filter(|quantity| *quantity > Quantity::ZERO) {
+            Some(quantity) => Ok(Need { namespace, resource, quantity, asked }),
+            None => Err(format!(
+                "The requirement `{id}` needs `{asked}`, which is no quantity: write it as `4`, `500m` or `8Gi`."
+            )),
+        }
+    }
 }
 
 /// Resources that come with Kubernetes, with their group, and whether they live in a namespace.
@@ -126,6 +184,13 @@ impl<'a> Wish<'a> {
         context: Option<&'a str>,
     ) -> Result<Wish<'a>, String> {
         let Required { id, words } = requirement;
+        let usual = settings.namespace.as_deref().or(context).unwrap_or("default");
+        if let Some(quota) = &words.quota {
+            return match words.only_quota() {
+                true => Need::read(id, quota, usual).map(Wish::Room),
+                false => Err(format!("The requirement `{id}` is about a quota and something else: make two of it.")),
+            };
+        }
         let (verb, resource) = match (&words.verb, words.resource.as_deref(), words.crd.as_deref()) {
             (Some(verb), Some(resource), None) => (verb, resource),
             (None, None, Some(crd)) => {
@@ -138,7 +203,7 @@ impl<'a> Wish<'a> {
                     )),
                 };
             }
-            _ => return Err(format!("The requirement `{id}` needs `verb` and `resource`, or `crd` alone.")),
+            _ => return Err(format!("The requirement `{id}` needs `verb` and `resource`, or `crd` or `quota` alone.")),
         };
         let verbs: Vec<&str> = match verb {
             Verbs::One(verb) => vec![verb],
@@ -187,7 +252,7 @@ impl<'a> Wish<'a> {
             }
             Some(named) => Some(named),
             None if clusterwide => None,
-            None => Some(settings.namespace.as_deref().or(context).unwrap_or("default")),
+            None => Some(usual),
         };
         Ok(Wish::Act { verbs, resource, namespace, name: words.name.as_deref() })
     }
@@ -196,6 +261,7 @@ impl<'a> Wish<'a> {
     pub(crate) fn namespace(&self) -> Option<&'a str> {
         match self {
             Wish::Act { namespace, .. } => *namespace,
+            Wish::Room(need) => Some(need.namespace),
             Wish::Path { .. } | Wish::Defined(_) => None,
         }
     }
@@ -204,7 +270,7 @@ impl<'a> Wish<'a> {
     pub(crate) fn resource(&self) -> Option<Resource<'a>> {
         match self {
             Wish::Act { resource, .. } | Wish::Defined(resource) => Some(*resource),
-            Wish::Path { .. } => None,
+            Wish::Path { .. } | Wish::Room(_) => None,
         }
     }
 
@@ -212,7 +278,7 @@ impl<'a> Wish<'a> {
     pub(crate) fn verbs(&self) -> &[&'a str] {
         match self {
             Wish::Act { verbs, .. } | Wish::Path { verbs, .. } => verbs,
-            Wish::Defined(_) => &[],
+            Wish::Defined(_) | Wish::Room(_) => &[],
         }
     }
 
@@ -228,7 +294,7 @@ impl<'a> Wish<'a> {
                 "name": name.unwrap_or_default(),
             } }),
             Wish::Path { path, .. } => json!({ "nonResourceAttributes": { "verb": verb, "path": path } }),
-            Wish::Defined(_) => json!({}),
+            Wish::Defined(_) | Wish::Room(_) => json!({}),
         };
         json!({ "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec })
     }
@@ -245,6 +311,7 @@ impl<'a> Wish<'a> {
             }
             Wish::Path { path, .. } => (*path).to_owned(),
             Wish::Defined(resource) => resource.to_string(),
+            Wish::Room(need) => format!("{need} in the namespace {}", need.namespace),
         }
     }
 }
@@ -252,6 +319,22 @@ impl<'a> Wish<'a> {
 impl Requirement {
     fn only_crd(&self) -> bool {
         self.group.is_none() && self.namespace.is_none() && self.name.is_none()
+    }
+
+    fn only_quota(&self) -> bool {
+        self.verb.is_none() && self.resource.is_none() && self.crd.is_none() && self.only_crd()
+    }
+
+    /// How to write what was meant.
+    pub(crate) fn example(&self) -> &'static str {
+        match self.quota {
+            Some(_) => {
+                "Write `quota = { resource = \"requests.cpu\", need = \"4\" }`, with `namespace` in it where it is not the usual one."
+            }
+            None => {
+                "Write `verb = \"create\"` and `resource = \"deployments.apps\"`, with `namespace` where it is not the usual one."
+            }
+        }
     }
 }
 
@@ -298,9 +381,23 @@ mod tests {
         );
         check(r#"{"verb":"get","resource":"/metrics"}"#, Ok("get /metrics"));
         check(r#"{"crd":"certificates.cert-manager.io"}"#, Ok(" certificates.cert-manager.io"));
+        check(
+            r#"{"quota":{"resource":"requests.cpu","need":"500m"}}"#,
+            Ok(" 500m more requests.cpu in the namespace web"),
+        );
+        check(
+            r#"{"quota":{"resource":"count/deployments.apps","namespace":"ci"}}"#,
+            Ok(" 1 more count/deployments.apps in the namespace ci"),
+        );
+        check(r#"{"quota":{"resource":"requests.cpu","need":"4 CPUs"}}"#, Err("no quantity"));
+        check(r#"{"quota":{"resource":"pods","need":"-1"}}"#, Err("no quantity"));
+        check(r#"{"quota":{"resource":"the CPU"}}"#, Err("no resource of quotas"));
+        check(r#"{"quota":{"resource":"pods","namespace":"Web"}}"#, Err("no namespace"));
+        check(r#"{"quota":{"resource":"pods"},"verb":"get"}"#, Err("something else"));
+        check(r#"{"quota":{"resource":"pods"},"namespace":"ci"}"#, Err("something else"));
         check(r#"{"crd":"certificates"}"#, Err("no custom resource"));
         check(r#"{"verb":"get"}"#, Err("needs `verb` and `resource`"));
-        check(r#"{"verb":"get","resource":"pods","crd":"a.b"}"#, Err("or `crd` alone"));
+        check(r#"{"verb":"get","resource":"pods","crd":"a.b"}"#, Err("or `quota` alone"));
         check(r#"{"verb":"Get","resource":"pods"}"#, Err("names no verb"));
         check(r#"{"verb":[],"resource":"pods"}"#, Err("names no verb"));
         check(r#"{"verb":"get","resource":"Pod"}"#, Err("names no resource"));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use lineman_lab::kubernetes::{self, Server};
 use lineman_lab::tls::Tls;
+use lineman_sdk::prelude::Status;
 use lineman_sdk::testing::{Harness, json};
 
 use crate::Kubernetes;
@@ -87,6 +88,32 @@ async fn secrets_take_the_place_of_the_kubeconfigs_user_and_its_impersonation_st
     assert_eq!(harness.check("identity").await.summary(), "pass");
     let asked = server.log().entries();
     assert_eq!(asked.last().and_then(|request| request.header("impersonate-user")), Some("jane"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quota_that_may_not_count_is_listed_and_not_blamed() {
+    let server = Server::start(Tls::Off, "v1").unwrap();
+    let check = async |quota: serde_json::Value, status: Status, why: &str| {
+        let harness = harness(&server.url(), kubernetes::token()).requires("r", json!({ "quota": quota }));
+        let seen = harness.check("quota").await;
+        let found = seen.outcome.requirements.first().map(|requirement| requirement.status);
+        assert_eq!(found, Some(status), "{quota}: {:?}", seen.findings);
+        let listed = seen.outcome.not_proved.first().map_or("", |it| it.why.as_str());
+        assert_eq!(listed, why, "{quota}: {:?}", seen.findings);
+    };
+    let quota = |resource: &str, need: &str| json!({ "namespace": "metered", "resource": resource, "need": need });
+    let nodes = "only scheduling a pod tells";
+    check(quota("pods", "1"), Status::Pass, nodes).await;
+    check(quota("requests.cpu", "64"), Status::Pass, nodes).await;
+    check(quota("count/deployments.apps", "64"), Status::Pass, "").await;
+    let scoped = "it has 1 of 2 pods in use, and counts for some objects alone: PriorityClass In urgent";
+    check(quota("count/pods", "2"), Status::Unknown, scoped).await;
+    let new = "what is in use of its 4Gi of requests.memory has not been counted yet";
+    check(quota("memory", "4096Mi"), Status::Unknown, new).await;
+    check(quota("memory", "4097Mi"), Status::Fail, "").await;
+    check(quota("secrets", "6"), Status::Fail, "").await;
+    let closed = json!({ "namespace": "closed", "resource": "pods" });
+    check(closed, Status::Unknown, "the credential may not look at them").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,7 @@ use anyhow::{Context, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use jiff::{SignedDuration, Timestamp};
+use percent_encoding::percent_decode_str;
 use rcgen::{KeyPair, PKCS_RSA_SHA256, RsaKeySize};
 use rustls::pki_types::alg_id::RSA_PKCS1_SHA256;
 use serde_json::{Value, json};
@@ -380,6 +381,7 @@ impl Hub {
             let to = format!("{}/repos/{to}", if self.variant.enterprise { "/api/v3" } else { "" });
             return Ok(said(301, &json!({ "message": "Moved Permanently", "url": to })).header("location", to));
         }
+        let missing = |page: &str| refused(404, "Not Found", page);
         let (permission, body) = match rest {
             [] => ("metadata", repository.shown(name, access)),
             ["languages"] => ("metadata", json!({})),
@@ -387,7 +389,18 @@ impl Hub {
             ["issues"] => ("issues", json!([])),
             ["pulls"] => ("pull_requests", json!([])),
             ["actions", "secrets"] => ("secrets", json!({ "total_count": 0, "secrets": [] })),
-            _ => return Err(refused(404, "Not Found", "rest")),
+            ["hooks"] => {
+                // Hidden from users who may not look.
+                let hidden = matches!(caller, Caller::Token(Token { scopes: Some(_), .. })) && access < Access::Admin;
+                let page = "rest/repos/webhooks#list-repository-webhooks";
+                let shown = if hidden { None } else { Some(repository.hooks()) };
+                ("repository_hooks", shown.ok_or_else(|| missing(page))?)
+            }
+            ["environments", environment] => {
+                let page = "rest/deployments/environments#get-an-environment";
+                ("actions", repository.environment(&decoded(environment)).ok_or_else(|| missing(page))?)
+            }
+            _ => return Err(missing("rest")),
         };
         if repository.private {
             self.permitted(caller, permission, "repo")?;
@@ -415,9 +428,15 @@ impl Hub {
     }
 }
 
+/// A segment of a path without its encoding.
+fn decoded(segment: &str) -> String {
+    percent_decode_str(segment).decode_utf8_lossy().into_owned()
+}
+
 /// GitHub's name of what is asked, such as `GET /repos/{owner}/{repo}/branches`.
 fn operation(method: &str, segments: &[&str]) -> String {
     let path = match segments {
+        ["repos", _, _, "environments", _] => vec!["repos", "{owner}", "{repo}", "environments", "{environment_name}"],
         ["repos", _, _, rest @ ..] => ["repos", "{owner}", "{repo}"].iter().chain(rest).copied().collect(),
         ["orgs", _, rest @ ..] => ["orgs", "{org}"].iter().chain(rest).copied().collect(),
         ["user", "memberships", "orgs", _] => vec!["user", "memberships", "orgs", "{org}"],

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use jiff::{SignedDuration, Timestamp};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::api::{self, Answer, Request, Response};
 use crate::faults::{Fault, Injection};
@@ -113,6 +113,51 @@ struct Project {
     /// Guests may not read the code.
     #[serde(default)]
     code_for_members: bool,
+    #[serde(default)]
+    environments_off: bool,
+    /// Webhooks: what GitLab shows of them where it differs from a new one for pushes.
+    #[serde(default)]
+    hook: Vec<Map<String, Value>>,
+    /// Environments by name, with their state.
+    #[serde(default)]
+    environment: BTreeMap<String, String>,
+    /// Protected environments by name: what GitLab shows of them beyond that.
+    #[serde(default)]
+    protected: BTreeMap<String, Map<String, Value>>,
+}
+
+/// A new webhook for pushes: "Project webhooks API".
+fn new_hook(id: u64) -> Value {
+    json!({
+        "id": id,
+        "name": null,
+        "description": null,
+        "push_events": true,
+        "push_events_branch_filter": "",
+        "branch_filter_strategy": "wildcard",
+        "tag_push_events": false,
+        "merge_requests_events": false,
+        "issues_events": false,
+        "confidential_issues_events": false,
+        "note_events": false,
+        "job_events": false,
+        "pipeline_events": false,
+        "deployment_events": false,
+        "releases_events": false,
+        "enable_ssl_verification": true,
+        "alert_status": "executable",
+        "disabled_until": null,
+        "url_variables": [],
+        "created_at": "2026-01-15T10:00:00.000Z",
+    })
+}
+
+/// One object with the fields of another in place of its own.
+fn with(mut shown: Value, more: &Map<String, Value>) -> Value {
+    if let Value::Object(fields) = &mut shown {
+        fields.extend(more.clone());
+    }
+    shown
 }
 
 #[derive(Deserialize)]
@@ -151,6 +196,11 @@ impl Token {
     fn end(&self) -> Option<Timestamp> {
         self.days.map(|days| Timestamp::now() + SignedDuration::from_hours(24 * days))
     }
+}
+
+/// An environment: "Environments API".
+fn environment(id: u64, name: &str, state: &str) -> Value {
+    json!({ "id": id, "name": name, "slug": name.replace('/', "-"), "state": state, "tier": "other" })
 }
 
 type Refusal = Box<Response>;
@@ -258,13 +308,13 @@ impl Forge {
             }
             ["projects", id, rest @ ..] => {
                 scoped(&["read_api", "api"])?;
-                self.serve_project(id, rest, token)
+                self.serve_project(request, id, rest, token)
             }
             _ => Err(refused(404, "404 Not found")),
         }
     }
 
-    fn serve_project(&self, id: &str, rest: &[&str], token: &Token) -> Result<Response, Refusal> {
+    fn serve_project(&self, request: &Request, id: &str, rest: &[&str], token: &Token) -> Result<Response, Refusal> {
         let found = self.world.project.iter().find(|(path, project)| *path == id || project.id.to_string() == id);
         let member = found.and_then(|(path, project)| Some((path, project, *project.members.get(&token.user)?)));
         let (path, project, level) = member.ok_or_else(|| refused(404, "404 Project Not Found"))?;
@@ -276,6 +326,7 @@ impl Forge {
                     "path_with_namespace": path,
                     "archived": project.archived,
                     "repository_access_level": if project.repository_off { "disabled" } else { "enabled" },
+                    "environments_access_level": if project.environments_off { "disabled" } else { "enabled" },
                     "permissions": { "project_access": { "access_level": level }, "group_access": null },
                 }),
             )),
@@ -283,6 +334,19 @@ impl Forge {
                 Err(refused(403, "403 Forbidden"))
             }
             ["repository", "branches"] => Ok(said(200, &json!([{ "name": "main" }]))),
+            ["hooks"] | ["protected_environments", _] if level < 40 => Err(refused(403, "403 Forbidden")),
+            ["environments"] if level < 20 => Err(refused(403, "403 Forbidden")),
+            ["hooks"] => Ok(said(200, &(1..).zip(&project.hook).map(|(id, hook)| with(new_hook(id), hook)).collect())),
+            ["environments"] => {
+                let parameters = request.parameters();
+                let wanted = parameters.iter().find(|(name, _)| name == "name").map(|(_, value)| value.as_str());
+                let named = project.environment.iter().filter(|(name, _)| wanted.is_none_or(|it| it == name.as_str()));
+                Ok(said(200, &(1..).zip(named).map(|(id, (name, state))| environment(id, name, state)).collect()))
+            }
+            ["protected_environments", name] => {
+                let protected = project.protected.get(*name).ok_or_else(|| refused(404, "404 Not found"))?;
+                Ok(said(200, &with(json!({ "name": name }), protected)))
+            }
             _ => Err(refused(404, "404 Not found")),
         }
     }

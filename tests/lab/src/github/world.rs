@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Caller;
 
@@ -44,6 +44,25 @@ pub(super) struct Repository {
     archived: bool,
     pub(super) moved_to: Option<String>,
     roles: BTreeMap<String, Access>,
+    #[serde(default)]
+    hook: Vec<Hook>,
+    /// Environments by name: what GitHub shows of them beyond that.
+    #[serde(default)]
+    environment: BTreeMap<String, Map<String, Value>>,
+}
+
+/// A webhook of a repository.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hook {
+    url: String,
+    events: Vec<String>,
+    #[serde(default)]
+    inactive: bool,
+    #[serde(default)]
+    insecure: bool,
+    /// What the last delivery came to; none within 30 days unless set.
+    last: Option<Value>,
 }
 
 /// What somebody is to a repository, least first.
@@ -79,6 +98,37 @@ impl Repository {
             _ => Access::None,
         };
         own.max(open)
+    }
+
+    /// Its webhooks: "List repository webhooks".
+    pub(super) fn hooks(&self) -> Value {
+        let shown = |(id, hook): (u64, &Hook)| {
+            json!({
+                "type": "Repository",
+                "id": id,
+                "name": "web",
+                "active": !hook.inactive,
+                "events": hook.events,
+                "config": {
+                    "content_type": "json",
+                    "insecure_ssl": if hook.insecure { "1" } else { "0" },
+                    "secret": "********",
+                    "url": hook.url,
+                },
+                "updated_at": "2026-01-03T00:57:16Z",
+                "created_at": "2026-01-03T00:57:16Z",
+                "last_response": hook.last.clone().unwrap_or(json!({ "code": null, "status": "unused", "message": null })),
+            })
+        };
+        (12345678..).zip(&self.hook).map(shown).collect()
+    }
+
+    /// One of its environments: "Get an environment".
+    pub(super) fn environment(&self, name: &str) -> Option<Value> {
+        let (name, more) = self.environment.iter().find(|(own, _)| own.eq_ignore_ascii_case(name))?;
+        let mut shown = json!({ "id": 161088068, "name": name, "deployment_branch_policy": null });
+        shown.as_object_mut()?.extend(more.clone());
+        Some(shown)
     }
 
     pub(super) fn shown(&self, name: &str, access: Access) -> Value {
