@@ -235,7 +235,7 @@ fn failures_are_found_in_logs() -> Result<()> {
             ("logs nowhere.log build.log", 2, &["nowhere.log cannot be read"]),
             ("logs packed.bz2", 2, &["bzcat"]),
             ("logs build.log --provider nobody", 2, &["no plugin in use is called `nobody`"]),
-            ("logs --follow build.log nothing.log", 2, &["one log at a time"]),
+            ("logs --follow build.log -", 2, &["standard input is followed alone"]),
         ],
     )?;
     let explanation: Value = serde_json::from_str(&run(&bench, "logs --format json build.log")?.stdout)?;

@@ -317,12 +317,20 @@ fn only_what_is_transient_is_run_again() -> Result<()> {
         ("3", "who knows", 9, 1, 1, "not run again: nothing in its output is known to be transient"),
         ("0", THROTTLED, 9, 1, 1, "with `--retry N` it would be run again"),
     ];
+    // What the provider asks for is what is waited: a second, whatever pause would be chosen here.
+    let asked = |wait: &str| format!("{THROTTLED}\n{wait}");
+    let (second, short, long) = (asked("Retry-After: 1"), asked("retry after 300ms"), asked("Retry-After: 3600"));
+    let asked = [
+        ("3", second.as_str(), 1, 2, 0, "so again in 1.0 s, as long as the provider asks (1 of 3)"),
+        ("3", short.as_str(), 1, 2, 0, "so again in 0.3 s, as long as the provider asks (1 of 3)"),
+        ("3", long.as_str(), 9, 1, 1, "not run again: the provider asks to wait 60 min, which is too long"),
+    ];
     let mixed = format!("{THROTTLED}\n{DENIED}");
     let locked = format!("{THROTTLED}\n{LOCKED}");
     let mixed =
         [("3", mixed.as_str(), 9, 1, 1, "is not transient"), ("3", locked.as_str(), 9, 1, 1, "is not transient")];
     let mut complaints = Vec::new();
-    for (retry, text, fails, runs, exit, says) in rows.iter().chain(&mixed) {
+    for (retry, text, fails, runs, exit, says) in rows.iter().chain(&asked).chain(&mixed) {
         fs::write(bench.path().join("text"), text)?;
         let _ = fs::remove_file(bench.path().join("runs"));
         let script = format!("echo >>runs; test $(wc -l <runs) -gt {fails} || {{ cat text >&2; exit 1; }}");

@@ -25,6 +25,7 @@ mod guard;
 mod history;
 mod install;
 mod isolation;
+mod logs;
 mod policy;
 mod requires;
 mod stage;

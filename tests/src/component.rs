@@ -85,6 +85,7 @@ pub const COMPONENTS: &[Component] = &[
         source: Source::Npm("oidc-provider@9.13.3"),
         probe: &["test", "-f", "{target}/npm/node_modules/oidc-provider/package.json"],
     },
+    apt("kubectl", &["kubernetes-client"], &["kubectl", "version", "--client"]),
     apt("etcd", &["etcd-server"], &["etcd", "--version"]),
     Component {
         name: "kubernetes",

@@ -17,6 +17,11 @@ pub struct Kubectl {
 }
 
 impl Kubectl {
+    /// The program, of the cluster's own version.
+    pub fn program() -> PathBuf {
+        program("kubectl")
+    }
+
     /// A client that keeps its files in a directory.
     pub fn new(directory: &Path) -> Result<Kubectl> {
         let directory = directory.join("kubectl");
@@ -55,7 +60,7 @@ impl Kubectl {
     }
 
     fn command(&self, own: &Path, integration: &Integration) -> Result<Command> {
-        let mut command = clean_command(program("kubectl"));
+        let mut command = clean_command(Kubectl::program());
         command.env("HOME", own).current_dir(own).arg("--request-timeout=5s");
         let kubeconfig = match integration.secret("kubeconfig")? {
             Some(text) => {

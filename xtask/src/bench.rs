@@ -12,11 +12,12 @@ mod logs;
 
 use std::fmt::Write as _;
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use lineman_tests::target_dir;
+use lineman_tests::{clean_command, target_dir};
 
 use crate::narration::{Step, say};
 use crate::release::{forget_accepted, install};
@@ -37,8 +38,7 @@ struct Row {
 pub(crate) fn run() -> Result<()> {
     let directory = target_dir().join("bench");
     fs::create_dir_all(&directory)?;
-    let program =
-        install(&directory, "release", &["aws", "exec", "git", "github", "gitlab", "http"].map(str::to_owned))?;
+    let program = install(&directory, "release", &[])?;
     forget_accepted(&directory)?;
     let mut rows = Vec::new();
     let mut notes = Vec::new();
@@ -70,13 +70,25 @@ struct Paired {
 fn paired(
     step: &mut Step,
     rounds: usize,
+    ours: impl FnMut() -> Result<()>,
+    peer: impl FnMut() -> Result<()>,
+) -> Result<Paired> {
+    let start = Instant::now();
+    paired_by(|| Ok(start.elapsed()), step, rounds, ours, peer)
+}
+
+/// The same by a clock, from which only differences are taken.
+fn paired_by(
+    clock: impl Fn() -> Result<Duration>,
+    step: &mut Step,
+    rounds: usize,
     mut ours: impl FnMut() -> Result<()>,
     mut peer: impl FnMut() -> Result<()>,
 ) -> Result<Paired> {
     let time = |work: &mut dyn FnMut() -> Result<()>| -> Result<Duration> {
-        let start = Instant::now();
+        let start = clock()?;
         work()?;
-        Ok(start.elapsed())
+        Ok(clock()?.saturating_sub(start))
     };
     time(&mut ours)?;
     time(&mut peer)?;
@@ -102,6 +114,13 @@ fn paired(
 fn median<T: PartialOrd + Copy + Default>(mut values: Vec<T>) -> T {
     values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
     values.get(values.len() / 2).copied().unwrap_or_default()
+}
+
+/// Lineman with a home of its own: what it keeps of its runs does not mix with the user's.
+fn lineman(program: &Path, home: &Path) -> Command {
+    let mut command = clean_command(program);
+    command.env("HOME", home);
+    command
 }
 
 /// Runs a program that must succeed.

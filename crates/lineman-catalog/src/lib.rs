@@ -87,6 +87,7 @@ mod compiled;
 mod explain;
 #[cfg(test)]
 mod fixture;
+mod grams;
 mod matching;
 mod origin;
 mod paste;

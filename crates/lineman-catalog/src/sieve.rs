@@ -1,8 +1,9 @@
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
+use aho_corasick::AhoCorasick;
 
 use crate::Catalog;
+use crate::grams::Grams;
 
 /// Shortest part of a needle that is looked for in place of it, in bytes.
 const SHORTEST_PART: usize = 8;
@@ -15,7 +16,9 @@ const SHORTEST_PART: usize = 8;
 /// end are missed, unless what the program draws around them is looked for too.
 #[derive(Debug)]
 pub struct Sieve {
-    automaton: Option<AhoCorasick>,
+    grams: Grams,
+    /// For what is too short for them.
+    short: Option<AhoCorasick>,
 }
 
 impl Sieve {
@@ -30,15 +33,19 @@ impl Sieve {
         let mut needles: Vec<String> = needles.chain(words.iter().copied()).map(str::to_ascii_lowercase).collect();
         needles.sort();
         needles.dedup();
-        // Building fails only for more needles than fit 31 bits.
-        let automaton =
-            AhoCorasick::builder().ascii_case_insensitive(true).kind(Some(AhoCorasickKind::DFA)).build(&needles).ok();
-        Sieve { automaton }
+        let (needles, short): (Vec<String>, Vec<String>) =
+            needles.into_iter().partition(|needle| needle.len() >= Grams::SHORTEST);
+        // Building fails only for more needles than fit 31 bits; without any, it would read for nothing.
+        let build = |short| AhoCorasick::builder().ascii_case_insensitive(true).build(short).ok();
+        Sieve { grams: Grams::new(needles), short: Some(short).filter(|short| !short.is_empty()).and_then(build) }
     }
 
     /// The first place where a line is worth matching.
     pub fn find(&self, haystack: &[u8]) -> Option<Range<usize>> {
-        Some(self.automaton.as_ref()?.find(haystack)?.range())
+        let found = self.grams.find(haystack);
+        let before = found.as_ref().map_or(haystack.len(), |found| found.end);
+        let short = self.short.as_ref().and_then(|short| short.find(&haystack[..before]));
+        short.map(|short| short.range()).or(found)
     }
 
     /// The lines worth matching, as ranges without their line ends, in order.
@@ -83,6 +90,8 @@ mod tests {
             &["acme: UnknownKey UnknownKey", "THE KEY HAS EXPIRED"],
         );
         check("UnknownKey\nunknownkey\n", &["UnknownKey", "unknownkey"]);
+        let short = Sieve::with(&[&catalog], &["\u{2577}"]);
+        assert_eq!(short.lines("one\n\u{2577}\nUnknownKey\n\u{2577}".as_bytes()).count(), 3);
         assert_eq!(unescapable("message\": \"the key is gone"), "the key is gone");
         assert_eq!(unescapable("a\"b"), "a\"b");
         assert_eq!(Sieve::new(&[]).lines(b"UnknownKey").count(), 0);

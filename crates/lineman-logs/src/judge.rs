@@ -76,7 +76,7 @@ pub(crate) fn happened(found: &Match<'_>, level: Option<Level>, message: &str) -
 fn states_failure(message: &str) -> bool {
     static FORM: LazyLock<Regex> = LazyLock::new(|| {
         pattern(
-            r"(?i)^\W*(?:[\w.\-/]{1,60}: )?(?:an )?(?:fatal|error|panic|exception|failed|failure)\b|\bError: |\bERR!|\bexited with\b",
+            r"(?i)^\W*(?:[0-9A-Za-z_.\-/]{1,60}: )?(?:an )?(?:fatal|error|panic|exception|failed|failure)\b|\bError: |\bERR!|\bexited with\b",
         )
     });
     FORM.is_match(message)

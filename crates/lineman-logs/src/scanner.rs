@@ -1,5 +1,5 @@
 use std::collections::BTreeSet;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -54,7 +54,7 @@ static RETRY_AFTER: LazyLock<Regex> = LazyLock::new(|| {
 pub struct Scanner<'a> {
     catalogs: Vec<&'a Catalog>,
     ties: &'a Ties,
-    sieve: Sieve,
+    sieve: Arc<Sieve>,
     now: Timestamp,
     file: Option<String>,
     /// The beginning of a line whose end has not come.
@@ -77,10 +77,19 @@ pub struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     /// A scanner for what these catalogs know. Times without a year are those before `now`.
     pub fn new(catalogs: &[&'a Catalog], ties: &'a Ties, now: Timestamp) -> Scanner<'a> {
+        Scanner::with(catalogs.to_vec(), Arc::new(Sieve::with(catalogs, &[BOX])), ties, now)
+    }
+
+    /// A scanner for the same in another log, which knows nothing of this one.
+    pub fn another(&self) -> Scanner<'a> {
+        Scanner::with(self.catalogs.clone(), Arc::clone(&self.sieve), self.ties, self.now)
+    }
+
+    fn with(catalogs: Vec<&'a Catalog>, sieve: Arc<Sieve>, ties: &'a Ties, now: Timestamp) -> Scanner<'a> {
         Scanner {
-            catalogs: catalogs.to_vec(),
+            catalogs,
             ties,
-            sieve: Sieve::with(catalogs, &[BOX]),
+            sieve,
             now,
             file: None,
             pending: Vec::new(),

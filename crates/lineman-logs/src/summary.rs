@@ -64,6 +64,23 @@ impl From<&Group> for Explained {
     }
 }
 
+impl Group {
+    fn join(&mut self, later: Group) {
+        self.count += later.count;
+        self.retry_after = self.retry_after.max(later.retry_after);
+        self.last = later.last;
+        for address in later.addresses {
+            self.add_address(address);
+        }
+    }
+
+    fn add_address(&mut self, address: String) {
+        if self.addresses.len() < MOST_PLACES && !self.addresses.contains(&address) {
+            self.addresses.push(address);
+        }
+    }
+}
+
 impl Summary {
     /// The failures, those of one cause together: the grave and frequent first.
     pub fn groups(&self) -> Vec<&Group> {
@@ -93,6 +110,24 @@ impl Summary {
     /// How many failures there were.
     pub fn count(&self) -> u64 {
         self.groups.iter().map(|group| group.count).sum::<u64>() + self.uncounted
+    }
+
+    /// Adds what another log tells, as if it had been read after this one.
+    pub fn join(&mut self, other: Summary) {
+        self.lines += other.lines;
+        self.bytes += other.bytes;
+        self.uncounted += other.uncounted;
+        let mut keys: Vec<(usize, Key)> = other.index.into_iter().map(|(key, at)| (at, key)).collect();
+        keys.sort_unstable_by_key(|(at, _)| *at);
+        for ((_, key), group) in keys.into_iter().zip(other.groups) {
+            match self.index.get(&key).and_then(|at| self.groups.get_mut(*at)) {
+                Some(own) => own.join(group),
+                None => {
+                    self.index.insert(key, self.groups.len());
+                    self.groups.push(group);
+                }
+            }
+        }
     }
 
     /// What is printed as JSON.
@@ -128,11 +163,8 @@ impl Summary {
             Some(group) => {
                 group.count += 1;
                 group.retry_after = group.retry_after.max(retry_after);
-                if let Some(address) = address
-                    && group.addresses.len() < MOST_PLACES
-                    && !group.addresses.contains(&address)
-                {
-                    group.addresses.push(address);
+                if let Some(address) = address {
+                    group.add_address(address);
                 }
                 group.last = at;
             }

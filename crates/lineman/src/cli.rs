@@ -279,7 +279,7 @@ pub(crate) struct LogsArgs {
     #[arg(value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Go on reading as one log grows, and tell each new failure at once; Ctrl-C ends it
+    /// Go on reading as the logs grow, and tell each new failure at once; Ctrl-C ends it
     #[arg(long, short)]
     pub(crate) follow: bool,
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use anyhow::{Result, ensure};
-use lineman_tests::{Outcome, Screen, require, target_dir};
+use lineman_tests::{Kubectl, Kubernetes, Names, Outcome, Screen, require, target_dir};
 
 use super::{THROTTLED, bench, flat, guarded, guarding, lineman};
 
@@ -51,6 +51,45 @@ fn aws_is_explained() -> Result<()> {
     ensure!(outcome.exit > 0 && flat(&outcome.stderr).contains("credential.missing"), "{outcome:?}");
     let outcome = ask("http://127.0.0.1:1", "AKIAIOSFODNN7EXAMPLE")?;
     ensure!(outcome.exit > 0 && flat(&outcome.stderr).contains("aws/endpoint-unreachable"), "{outcome:?}");
+    Ok(())
+}
+
+#[test]
+fn kubectl_is_explained() -> Result<()> {
+    if !require("guard-kubectl", &["kubectl"]) {
+        return Ok(());
+    }
+    let bench = bench()?;
+    let outcome = guarded(&bench, "kubectl --server=https://127.0.0.1:1 --token=any get namespaces")?;
+    ensure!(outcome.exit == 1 && flat(&outcome.stderr).contains("network.refused"), "{outcome:?}");
+    Ok(())
+}
+
+#[test]
+fn a_refused_apply_is_explained() -> Result<()> {
+    if !require("guard-kubectl-apply", &["haproxy", "openssl", "etcd", "kubernetes"]) {
+        return Ok(());
+    }
+    let bench = bench()?;
+    let mut names = Names::default();
+    let kubernetes = Kubernetes::shared()?;
+    kubernetes.name(&mut names);
+    let manifest = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: settings\ndata:\n  colour: red\n";
+    fs::write(bench.path().join("settings.yaml"), manifest)?;
+    let apply = |token: &str| -> Result<Outcome> {
+        let mut guard = guarding(&bench, &[]);
+        guard.arg(Kubectl::program()).args(["apply", "--filename=settings.yaml"]);
+        for option in ["--server=https://127.0.0.1:{k8s}", "--certificate-authority={k8s.ca}", token] {
+            guard.arg(names.fill(option)?);
+        }
+        Outcome::of(&mut guard)
+    };
+    let outcome = apply("--token={k8s.token.viewer}")?;
+    let said = flat(&outcome.stderr);
+    let (own, cause) = (said.find("Error from server (Forbidden)"), said.find("permission.insufficient"));
+    ensure!(outcome.exit == 1 && own.is_some() && own < cause, "{outcome:?}");
+    let outcome = apply("--token={k8s.token.admin}")?;
+    ensure!(outcome.exit == 0 && outcome.stdout.contains("configmap/settings created"), "{outcome:?}");
     Ok(())
 }
 

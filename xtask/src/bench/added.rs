@@ -17,9 +17,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use lineman_lab::api::{Response, Server};
 use lineman_model::{Event, Status};
-use lineman_tests::clean_command;
 
-use super::{Row, median};
+use super::{Row, lineman, median};
 use crate::narration::Step;
 
 const INTEGRATIONS: usize = 100;
@@ -90,7 +89,7 @@ fn many(url: &str) -> String {
 
 /// One run, and how long each of its checks was under way.
 fn run(program: &Path, configuration: &Path, took: &mut HashMap<String, Vec<Duration>>) -> Result<()> {
-    let mut child = clean_command(program)
+    let mut child = lineman(program, configuration.parent().context("a configuration without a directory")?)
         .args(["check", "--only", "aws/identity", "--jobs", "1", "--format", "ndjson", "--config"])
         .arg(configuration)
         .env("BENCH_ID", super::identity::KEY.0)

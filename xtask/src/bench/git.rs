@@ -7,9 +7,8 @@ use anyhow::Result;
 use lineman_lab::keys::{self, Kind};
 use lineman_lab::repository::{Repository, Right, git};
 use lineman_lab::ssh;
-use lineman_tests::clean_command;
 
-use super::{Row, paired, succeed};
+use super::{Row, lineman, paired, succeed};
 use crate::narration::Step;
 
 const ROUNDS: usize = 15;
@@ -39,7 +38,7 @@ pub(super) fn measure(program: &Path, directory: &Path) -> Result<Row> {
         ),
     )?;
     let ours =
-        || succeed(clean_command(program).args(["check", "--skip", "git/clone", "--config"]).arg(&configuration));
+        || succeed(lineman(program, directory).args(["check", "--skip", "git/clone", "--config"]).arg(&configuration));
     let ssh = format!(
         "ssh -F /dev/null -o BatchMode=yes -o IdentitiesOnly=yes -o IdentityAgent=none -o StrictHostKeyChecking=yes \
          -o GlobalKnownHostsFile=/dev/null -o UserKnownHostsFile='{}' -i '{}'",

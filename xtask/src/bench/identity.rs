@@ -10,7 +10,7 @@ use anyhow::Result;
 use lineman_lab::aws::{AccessKey, Account, Server, User};
 use lineman_tests::clean_command;
 
-use super::{Row, paired, succeed};
+use super::{Row, lineman, paired, succeed};
 use crate::narration::Step;
 
 /// The key of every integration of the bench.
@@ -41,7 +41,7 @@ pub(super) fn measure(program: &Path, directory: &Path) -> Result<Result<Row, St
         ),
     )?;
     let ours = || {
-        let mut command = clean_command(program);
+        let mut command = lineman(program, directory);
         command.args(["check", "--level", "identity", "--config"]).arg(&configuration);
         succeed(command.env("BENCH_ID", KEY.0).env("BENCH_SECRET", KEY.1))
     };

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use lineman_catalog::{Catalog, Explained, Explanation};
@@ -27,12 +27,12 @@ pub(crate) fn run(common: &Common, args: &LogsArgs) -> Done {
     let (catalogs, ties) = known(common, &args.provider)?;
     let mut scanner = Scanner::new(&everything_known(&catalogs), &ties, Timestamp::now());
     let style = terminal::style(common);
-    if args.follow {
-        follow(args, &mut scanner, &style)?;
+    let summary = if args.follow {
+        follow(args, scanner, &style)?
     } else {
         read_all(&args.files, &mut scanner)?;
-    }
-    let summary = scanner.finish();
+        scanner.finish()
+    };
     let report = report(&summary, &ties);
     terminal::print(lineman_report::logs(&report, format(args.format), &style).as_bytes())?;
     Ok(if summary.is_empty() { NOTHING } else { 0 })
@@ -93,69 +93,111 @@ fn standard_input() -> Result<Box<dyn Read + Send>, Failure> {
     unpacked(io::stdin()).map_err(|error| Failure::refused(format_args!("standard input cannot be read: {error}")))
 }
 
-/// What wakes whoever follows a log.
+/// What wakes whoever follows logs.
 enum Woken {
     Bytes(Vec<u8>),
     Ended,
     Interrupted,
 }
 
-/// Reads a log as it grows, until it ends (standard input) or somebody ends it.
-fn follow(args: &LogsArgs, scanner: &mut Scanner<'_>, style: &Style) -> Result<(), Failure> {
-    let (sender, woken) = sync_channel(4);
-    let file = match args.files.as_slice() {
-        [] => None,
-        [file] if is_standard_input(file) => None,
-        [file] => Some(Follow::open(file).map_err(Failure::refused)?),
-        _ => {
-            return Err(Failure::refused(
-                "one log at a time can be followed: give one FILE, or none for standard input",
-            ));
+/// A log that grows.
+struct Growing<'a> {
+    /// None for standard input, and for what cannot be read any more.
+    file: Option<Follow>,
+    scanner: Scanner<'a>,
+    /// How many of its failures were told.
+    told: usize,
+    /// When it last grew.
+    grew: Instant,
+}
+
+impl<'a> Growing<'a> {
+    fn new(file: Option<Follow>, mut scanner: Scanner<'a>) -> Growing<'a> {
+        scanner.begin(file.as_ref().map(|file| file.path().display().to_string()).as_deref());
+        Growing { file, scanner, told: 0, grew: Instant::now() }
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        self.scanner.feed(bytes);
+        self.grew = Instant::now();
+    }
+
+    /// Reads what its file has more; whether that is anything.
+    fn read(&mut self, buffer: &mut [u8]) -> bool {
+        let Some(file) = &mut self.file else { return false };
+        match file.read(buffer) {
+            Ok(0) => false,
+            Ok(read) => {
+                self.feed(&buffer[..read]);
+                true
+            }
+            Err(error) => {
+                failure::warn(&format!("{} cannot be read any further: {error}", file.path().display()));
+                self.file = None;
+                false
+            }
         }
-    };
+    }
+}
+
+/// Reads logs as they grow, until they end (standard input) or somebody ends it; gives what they told.
+fn follow(args: &LogsArgs, scanner: Scanner<'_>, style: &Style) -> Result<Summary, Failure> {
+    let (sender, woken) = sync_channel(4);
+    let of_input = args.files.is_empty() || args.files.iter().any(|file| is_standard_input(file));
+    if of_input && args.files.len() > 1 {
+        return Err(Failure::refused("standard input is followed alone: give files, or `-`, not both"));
+    }
+    let mut logs = Vec::new();
+    for file in args.files.iter().filter(|file| !is_standard_input(file)) {
+        logs.push(Growing::new(Some(Follow::open(file).map_err(Failure::refused)?), scanner.another()));
+    }
     when_interrupted(sender.clone())?;
-    match &file {
-        Some(file) => scanner.begin(Some(&file.path().display().to_string())),
-        None => send_standard_input(sender)?,
+    if of_input {
+        send_standard_input(sender)?;
+        logs.push(Growing::new(None, scanner));
     }
     let tell = args.format == LogsFormat::Human;
-    grow(file, &woken, scanner, |one| match tell {
+    grow(&mut logs, &woken, |one| match tell {
         true => terminal::print(lineman_report::log_event(one, style).as_bytes()),
         false => Ok(()),
     })?;
     if tell {
         terminal::print(b"\n")?;
     }
-    Ok(())
+    let mut summary = Summary::default();
+    logs.into_iter().for_each(|log| summary.join(log.scanner.finish()));
+    Ok(summary)
 }
 
 fn grow(
-    mut file: Option<Follow>,
+    logs: &mut [Growing<'_>],
     woken: &Receiver<Woken>,
-    scanner: &mut Scanner<'_>,
     tell: impl Fn(&Explained) -> io::Result<()>,
 ) -> Result<(), Failure> {
     let mut buffer = vec![0; CHUNK];
-    let mut told = 0;
+    let of_files = logs.iter().any(|log| log.file.is_some());
     loop {
-        let read = match file.as_mut().map(|file| file.read(&mut buffer)) {
-            Some(Ok(read)) => read,
-            Some(Err(error)) => {
-                failure::warn(&format!("the log cannot be read any further: {error}"));
-                return Ok(());
-            }
-            None => 0,
-        };
-        scanner.feed(&buffer[..read]);
-        match woken.recv_timeout(if read > 0 { Duration::ZERO } else { TICK }) {
-            Ok(Woken::Bytes(bytes)) => scanner.feed(&bytes),
+        let mut grown = false;
+        for log in &mut *logs {
+            grown |= log.read(&mut buffer);
+        }
+        if of_files && logs.iter().all(|log| log.file.is_none()) {
+            return Ok(());
+        }
+        match woken.recv_timeout(if grown { Duration::ZERO } else { TICK }) {
+            // Standard input is alone.
+            Ok(Woken::Bytes(bytes)) => logs.iter_mut().for_each(|log| log.feed(&bytes)),
             Ok(Woken::Ended | Woken::Interrupted) | Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            Err(RecvTimeoutError::Timeout) if read == 0 => scanner.flush(),
             Err(RecvTimeoutError::Timeout) => {}
         }
-        for group in scanner.summary().since(told) {
-            tell(&Explained::from(group))?;
-            told += 1;
+        for log in &mut *logs {
+            if log.grew.elapsed() >= TICK {
+                log.scanner.flush();
+            }
+            for group in log.scanner.summary().since(log.told) {
+                tell(&Explained::from(group))?;
+                log.told += 1;
+            }
         }
     }
 }
