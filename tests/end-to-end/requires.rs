@@ -177,7 +177,6 @@ fn the_table_of_resource_types_agrees_with_what_others_know() -> Result<()> {
 
 /// Permissions whose resource is called otherwise in the API, or is none there, with the reason.
 const GOOGLES_OTHER_RESOURCES: &[(&str, &str)] = &[
-    ("dns.networks", "a network of Compute Engine, as DNS asks about it"),
     ("iam.serviceAccountKeys", "`keys` of `serviceAccounts`"),
     ("logging.logMetrics", "`metrics` of `projects`"),
     ("spanner.instanceOperations", "`operations` of `instances`"),
@@ -188,8 +187,6 @@ const GOOGLES_OTHER_VERBS: &[(&str, &str)] = &[
     ("add", "adding a version of a secret is a method of the secret"),
     ("addPeering", "services are not a resource of their own: `connections` are"),
     ("attachSubscription", "asked of a topic when a subscription of it is made"),
-    ("createInternal", "the same method, for an internal address"),
-    ("deleteInternal", "the same method, for an internal address"),
     ("drop", "`dropDatabase` is the method"),
     ("enable", "`resume` is the method"),
     ("updatePolicy", "asked of a network when a firewall, route or router of it changes"),

@@ -41,7 +41,7 @@ async fn judge(
     judged: &mut Judged<'_, Gcp>,
 ) -> Result<(), Stop> {
     let path = bucket::path(name, &[]);
-    let call = Call::new(Service::Storage, "storage.buckets.get", &path).query([("fields", "location")]);
+    let call = Call::new(Service::Storage, "storage.buckets.get", &path);
     let finding = |code: &str, cause: Cause, message: String| cx.finding(code, cause, message).subject("bucket", name);
     match call.look(cx, &token.secret, GET).await? {
         Seen::There(Bucket { location }) => {
