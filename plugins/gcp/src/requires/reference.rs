@@ -71,13 +71,16 @@ mod tests {
 
     #[test]
     fn names_say_where_things_are() {
-        let subnetwork = |text: &str| Reference::subnetwork(text).map(|it| (it.project, it.region, it.name.to_owned()));
+        let check = |read: Option<Reference<'_>>, project: Option<&str>, region: Option<&str>, name: &str| {
+            assert_eq!(read, Some(Reference { project, region, name }));
+        };
         let link = "https://www.googleapis.com/compute/v1/projects/acme-host/regions/europe-west1/subnetworks/web";
-        let whole = (Some("acme-host"), Some("europe-west1"), "web".to_owned());
-        assert_eq!(Reference::subnetwork(link).map(|it| (it.project, it.region, it.name.to_owned())), Some(whole));
-        assert_eq!(subnetwork("regions/europe-west1/subnetworks/web").unwrap().1, Some("europe-west1"));
-        assert_eq!(Reference::network("acme-host/main").unwrap().project, Some("acme-host"));
-        assert_eq!(Reference::network("main"), Some(Reference { project: None, region: None, name: "main" }));
+        check(Reference::subnetwork(link), Some("acme-host"), Some("europe-west1"), "web");
+        let below = "regions/europe-west1/subnetworks/web";
+        check(Reference::subnetwork(below), None, Some("europe-west1"), "web");
+        check(Reference::subnetwork("acme-host/web"), Some("acme-host"), None, "web");
+        check(Reference::network("example.com:acme-host/main"), Some("example.com:acme-host"), None, "main");
+        check(Reference::network("main"), None, None, "main");
         for bad in ["", "Main", "main-", "a/b/c", "projects/acme-host/regions/europe-west1/subnetworks/web"] {
             assert_eq!(Reference::network(bad), None, "{bad}");
         }
