@@ -141,7 +141,7 @@ impl<'a> Call<'a> {
 pub(crate) enum Seen<T> {
     There(T),
     /// It is not there; with the refusal that says so.
-    Missing(Finding),
+    Missing(Box<Finding>),
     /// The credential may not look: why, and what would let it.
     Hidden(&'static str, String),
 }
@@ -165,7 +165,7 @@ impl Call<'_> {
         }
         let refusal = refusal(&answer);
         match refusal.cause {
-            Cause::ResourceNotFound => Ok(Seen::Missing(refusal)),
+            Cause::ResourceNotFound => Ok(Seen::Missing(Box::new(refusal))),
             Cause::PermissionInsufficient => Ok(Seen::Hidden("the credential may not look", permission.to_owned())),
             Cause::DependencyMissing => {
                 let api = format!("{}.googleapis.com", service.host());
