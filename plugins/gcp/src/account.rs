@@ -5,11 +5,10 @@ use lineman_sdk::Judged;
 use lineman_sdk::prelude::*;
 use serde_json::json;
 
-use crate::Gcp;
 use crate::api::{Call, Seen, Service};
 use crate::permissions::Granted;
-use crate::role::member;
 use crate::token::{Token, working};
+use crate::{Gcp, role};
 
 const ACCOUNTS: (&str, &str) = ("Service accounts", "https://cloud.google.com/iam/docs/service-account-overview");
 const ACTING: (&str, &str) =
@@ -66,7 +65,7 @@ async fn usable(cx: &Cx<Gcp>, token: &Token, account: &str, judged: &mut Judged<
         let who = token.account.as_deref().unwrap_or("The credential");
         let message = format!("{who} may not act as {account}: it lacks {ACT_AS} there.");
         let argv = ["gcloud", "iam", "service-accounts", "add-iam-policy-binding", account].map(str::to_owned);
-        let words = [member(token), "--role=roles/iam.serviceAccountUser".to_owned()];
+        let words = role::to(token, "roles/iam.serviceAccountUser");
         let mut finding = cx
             .finding("act-as-missing", Cause::PermissionInsufficient, message)
             .subject("permission", ACT_AS)

@@ -4,13 +4,12 @@ use lineman_sdk::Judged;
 use lineman_sdk::prelude::*;
 use serde_json::json;
 
-use crate::Gcp;
 use crate::api::{Call, Seen, Service};
 use crate::permissions::Granted;
 use crate::requires::Requirement;
 use crate::requires::reference::Reference;
-use crate::role::member;
 use crate::token::{Token, working};
+use crate::{Gcp, role};
 
 const NETWORKS: (&str, &str) = ("VPC networks", "https://cloud.google.com/vpc/docs/vpc");
 const SUBNETS: (&str, &str) = ("Subnets", "https://cloud.google.com/vpc/docs/subnets");
@@ -137,12 +136,8 @@ impl<'a> Judging<'a> {
         let who = self.token.account.as_deref().unwrap_or("The credential");
         let message = format!("{who} may not use the subnetwork {name}: it lacks {USE} there.");
         let argv = ["gcloud", "compute", "networks", "subnets", "add-iam-policy-binding", name].map(str::to_owned);
-        let words = [
-            format!("--project={project}"),
-            format!("--region={region}"),
-            member(self.token),
-            "--role=roles/compute.networkUser".to_owned(),
-        ];
+        let place = ["--project", project, "--region", region].map(str::to_owned);
+        let words = place.into_iter().chain(role::to(self.token, "roles/compute.networkUser"));
         let remedy = Remedy {
             argv: argv.into_iter().chain(words).collect(),
             who: Some(format!("administrator of the project {project}")),

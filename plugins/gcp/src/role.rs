@@ -8,9 +8,10 @@ use crate::token::Token;
 /// The longest list of permissions that one command holds, bytes: no more of a text is shown.
 const LONGEST: usize = 1900;
 
-/// Who the credential is, as policies spell it.
-pub(crate) fn member(token: &Token) -> String {
-    token.account.as_deref().map_or("--member=MEMBER".to_owned(), |it| format!("--member=serviceAccount:{it}"))
+/// The words of a command that say who is granted a role, and which.
+pub(crate) fn to(token: &Token, role: &str) -> [String; 4] {
+    let member = token.account.as_deref().map_or("MEMBER".to_owned(), |account| format!("serviceAccount:{account}"));
+    ["--member".to_owned(), member, "--role".to_owned(), role.to_owned()]
 }
 
 /// Commands that make a role of some permissions and grant it on a resource. A role lies in a
@@ -33,11 +34,11 @@ pub(crate) fn remedies(
     for (n, list) in lists.iter().enumerate() {
         let role = if several { format!("lineman{}", n + 1) } else { "lineman".to_owned() };
         let mut make = ["gcloud", "iam", "roles", "create", &role].map(str::to_owned).to_vec();
-        make.extend([format!("--project={project}"), format!("--permissions={list}")]);
-        remedies.push(remedy("Make the smallest role that holds what is missing; any other that does will do.", make));
+        make.extend(["--project", project, "--permissions", list].map(str::to_owned));
+        remedies.push(remedy("Make a role of what is missing; any other that holds it will do.", make));
         let mut grant: Vec<String> = ["gcloud"].iter().chain(kind).map(|word| (*word).to_owned()).collect();
-        grant.extend(["add-iam-policy-binding".to_owned(), on.clone(), member(token)]);
-        grant.push(format!("--role=projects/{project}/roles/{role}"));
+        grant.extend(["add-iam-policy-binding".to_owned(), on.clone()]);
+        grant.extend(to(token, &format!("projects/{project}/roles/{role}")));
         remedies.push(remedy("Grant it.", grant));
     }
     remedies

@@ -137,9 +137,9 @@ async fn what_is_missing_is_told_together_with_the_role_that_grants_it() {
     assert_eq!(
         commands,
         [
-            format!("gcloud iam roles create lineman --project=acme-prod --permissions={list}"),
+            format!("gcloud iam roles create lineman --project acme-prod --permissions {list}"),
             format!(
-                "gcloud projects add-iam-policy-binding acme-prod --member=serviceAccount:{who} --role=projects/acme-prod/roles/lineman"
+                "gcloud projects add-iam-policy-binding acme-prod --member serviceAccount:{who} --role projects/acme-prod/roles/lineman"
             ),
         ]
     );
