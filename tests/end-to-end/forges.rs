@@ -200,6 +200,7 @@ fn google_describes_every_request_that_is_made() {
     let apis = [
         ("cloudbilling", "v1"),
         ("cloudresourcemanager", "v3"),
+        ("compute", "v1"),
         ("iam", "v1"),
         ("iamcredentials", "v1"),
         ("serviceusage", "v1"),
@@ -212,9 +213,12 @@ fn google_describes_every_request_that_is_made() {
     let mut names = Names::default();
     google_names(&cloud, directory.path(), &mut names).unwrap();
     let table = Table::parse(include_str!("rows/gcp.toml")).unwrap();
+    let required = Table::parse(include_str!("rows/gcp-requires.toml")).unwrap();
     // Those that need more servers than this one ask nothing else; the last is for the question that
     // follows a refusal.
-    let mut integrations: Vec<_> = table.healthy.keys().filter_map(|name| table.twin(name, &names).ok()).collect();
+    let twins =
+        |table: &Table| -> Vec<_> { table.healthy.keys().filter_map(|name| table.twin(name, &names).ok()).collect() };
+    let mut integrations = [twins(&table), twins(&required)].concat();
     let refused = table.fault.iter().find(|fault| fault.id == "impersonation-denied").unwrap();
     integrations.push(table.faulty(refused, &names).unwrap());
     for mut integration in integrations {

@@ -1,5 +1,5 @@
-//! Requirements of AWS: the stage of their rows, the table of Terraform's resource types against
-//! what others know of them, and what a mistyped one looks like.
+//! Requirements of AWS and Google Cloud: the stage of AWS's rows, the tables of Terraform's resource
+//! types against what others know of them, and what a mistyped one looks like.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -108,6 +108,7 @@ struct Kind {
     read: BTreeSet<String>,
     #[serde(default)]
     update: BTreeSet<String>,
+    #[serde(default)]
     delete: BTreeSet<String>,
 }
 
@@ -123,12 +124,13 @@ struct Known {
     handlers: BTreeMap<String, BTreeMap<String, BTreeSet<String>>>,
 }
 
-fn known(types: &BTreeSet<&str>) -> Result<Known> {
+/// What a script in Python makes of some names.
+fn python<T: serde::de::DeserializeOwned>(script: &str, names: &BTreeSet<&str>) -> Result<T> {
     use std::io::Write as _;
     let mut command = clean_command(target_dir().join("venv/bin/python"));
-    command.args(["-c", KNOWN]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    command.args(["-c", script]).stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
     let mut child = command.spawn()?;
-    child.stdin.take().context("no input")?.write_all(serde_json::to_string(types)?.as_bytes())?;
+    child.stdin.take().context("no input")?.write_all(serde_json::to_string(names)?.as_bytes())?;
     Ok(serde_json::from_slice(&child.wait_with_output()?.stdout)?)
 }
 
@@ -140,7 +142,7 @@ fn the_table_of_resource_types_agrees_with_what_others_know() -> Result<()> {
     let table: BTreeMap<String, Kind> =
         toml::from_str(&fs::read_to_string(workspace().join("plugins/aws/resources.toml"))?)?;
     let types: BTreeSet<&str> = table.values().filter_map(|kind| kind.cloudformation.as_deref()).collect();
-    let known = known(&types)?;
+    let known: Known = python(KNOWN, &types)?;
 
     // Every action is an operation, or a known exception that is used.
     let actions: BTreeSet<&str> = table.values().flat_map(Kind::all).collect();
@@ -173,18 +175,113 @@ fn the_table_of_resource_types_agrees_with_what_others_know() -> Result<()> {
     Ok(())
 }
 
+/// Permissions whose resource is called otherwise in the API, or is none there, with the reason.
+const GOOGLES_OTHER_RESOURCES: &[(&str, &str)] = &[
+    ("iam.serviceAccountKeys", "`keys` of `serviceAccounts`"),
+    ("logging.logMetrics", "`metrics` of `projects`"),
+    ("spanner.instanceOperations", "`operations` of `instances`"),
+];
+
+/// Verbs that are no method of the resource, with the reason.
+const GOOGLES_OTHER_VERBS: &[(&str, &str)] = &[
+    ("add", "adding a version of a secret is a method of the secret"),
+    ("addPeering", "services are not a resource of their own: `connections` are"),
+    ("attachSubscription", "asked of a topic when a subscription of it is made"),
+    ("drop", "`dropDatabase` is the method"),
+    ("enable", "`resume` is the method"),
+    ("updatePolicy", "asked of a network when a firewall, route or router of it changes"),
+    ("use", "asked of what something else is attached to"),
+    ("useReadOnly", "asked of what something else is attached to"),
+];
+
+/// Permissions of a verb that the resource has under another name, or has not, with the reason.
+const GOOGLES_OTHER_METHODS: &[(&str, &str)] = &[
+    ("cloudbuild.builds.update", "triggers are changed with it, too"),
+    ("compute.instanceGroups.update", "`addInstances` and its likes"),
+    ("servicenetworking.services.get", "services are not a resource of their own: `connections` are listed with it"),
+    ("spanner.databaseOperations.get", "only the list is a resource; `operations` of `databases` have the method"),
+];
+
+/// The resources of each service in Google's discovery documents, with their methods.
+const GOOGLES: &str = r#"
+import json, os, sys
+import googleapiclient.discovery_cache as cache
+names = {"resourcemanager": ["cloudresourcemanager.v3"], "cloudsql": ["sqladmin.v1"], "bigquery": ["bigquery.v2"],
+    "cloudfunctions": ["cloudfunctions.v2"], "cloudtasks": ["cloudtasks.v2"], "logging": ["logging.v2"],
+    "monitoring": ["monitoring.v3"], "run": ["run.v2"]}
+def collect(part, found):
+    for name, resource in part.get("resources", {}).items():
+        found.setdefault(name, set()).update(resource.get("methods", {}))
+        collect(resource, found)
+services = {}
+for service in json.load(sys.stdin):
+    found = services.setdefault(service, {})
+    for name in names.get(service, [service + ".v1"]):
+        with open(os.path.join(os.path.dirname(cache.__file__), "documents", name + ".json")) as file:
+            collect(json.load(file), found)
+json.dump({service: {name: sorted(methods) for name, methods in found.items()} for service, found in services.items()}, sys.stdout)
+"#;
+
+/// A permission names a resource of its service, and what is done with it: Google describes both to
+/// machines.
+#[test]
+fn the_table_of_googles_resource_types_agrees_with_its_own_descriptions() -> Result<()> {
+    if !require("gcp-resource-types", &["google-discovery"]) {
+        return Ok(());
+    }
+    let table: BTreeMap<String, Kind> =
+        toml::from_str(&fs::read_to_string(workspace().join("plugins/gcp/resources.toml"))?)?;
+    let permissions: BTreeSet<&str> = table.values().flat_map(Kind::all).collect();
+    let parts: Vec<[&str; 3]> =
+        permissions.iter().filter_map(|name| name.split('.').collect::<Vec<_>>().try_into().ok()).collect();
+    assert_eq!(parts.len(), permissions.len(), "a permission has other than three parts");
+    let services: BTreeSet<&str> = parts.iter().map(|[service, ..]| *service).collect();
+    let known: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = python(GOOGLES, &services)?;
+    let (mut resources, mut verbs, mut methods) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for [service, resource, verb] in parts {
+        let place = format!("{service}.{resource}");
+        let Some(has) = known[service].get(resource) else {
+            resources.insert(place);
+            continue;
+        };
+        let same = match verb {
+            "create" => &["create", "insert"][..],
+            "update" => &["update", "patch"],
+            _ => std::slice::from_ref(&verb),
+        };
+        if same.iter().any(|name| has.contains(*name)) {
+            continue;
+        }
+        match GOOGLES_OTHER_VERBS.iter().any(|(known, _)| *known == verb) {
+            true => verbs.insert(verb.to_owned()),
+            false => methods.insert(format!("{place}.{verb}")),
+        };
+    }
+    let listed = |list: &[(&str, &str)]| list.iter().map(|(name, _)| (*name).to_owned()).collect::<BTreeSet<String>>();
+    assert_eq!(resources, listed(GOOGLES_OTHER_RESOURCES));
+    assert_eq!(verbs, listed(GOOGLES_OTHER_VERBS));
+    assert_eq!(methods, listed(GOOGLES_OTHER_METHODS));
+    Ok(())
+}
+
 #[test]
 fn a_mistyped_resource_type_is_shown_in_place() -> Result<()> {
-    let directory = tempfile::tempdir()?;
-    let file = directory.path().join("lineman.toml");
-    fs::write(
-        &file,
-        "version = 1\nplugins.enable = [\"aws\"]\n[integration.it]\nprovider = \"aws\"\n\
-         requires = [{ id = \"db\", terraform = \"aws_db_instanse\" }]\n",
-    )?;
-    let outcome = Outcome::of(Site::get()?.command(directory.path()).args(["check", "--config"]).arg(&file))?;
-    assert_eq!(outcome.exit, 2, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("did you mean `aws_db_instance`?"), "{}", outcome.stderr);
-    assert!(outcome.stderr.lines().count() < 20, "{}", outcome.stderr);
+    for (provider, mistyped, meant) in
+        [("aws", "aws_db_instanse", "aws_db_instance"), ("gcp", "google_compute_instanse", "google_compute_instance")]
+    {
+        let directory = tempfile::tempdir()?;
+        let file = directory.path().join("lineman.toml");
+        fs::write(
+            &file,
+            format!(
+                "version = 1\nplugins.enable = [{provider:?}]\n[integration.it]\nprovider = {provider:?}\n\
+                 requires = [{{ id = \"it\", terraform = {mistyped:?} }}]\n",
+            ),
+        )?;
+        let outcome = Outcome::of(Site::get()?.command(directory.path()).args(["check", "--config"]).arg(&file))?;
+        assert_eq!(outcome.exit, 2, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(&format!("did you mean `{meant}`?")), "{}", outcome.stderr);
+        assert!(outcome.stderr.lines().count() < 20, "{}", outcome.stderr);
+    }
     Ok(())
 }

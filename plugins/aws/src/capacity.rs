@@ -1,16 +1,17 @@
 //! `aws/capacity`: the regions that are required are enabled, and the instance types are offered.
 
+use lineman_sdk::Judged;
 use lineman_sdk::prelude::*;
 
 use crate::Aws;
 use crate::credentials::{Credentials, working};
 use crate::network::Items;
 use crate::query::{self, Service};
-use crate::requires::{self, Judged, Requirement};
+use crate::requires::Requirement;
 
 /// `aws/capacity`.
 pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
-    let required = requires::with(&cx, "no region and no instance type is required", Requirement::capacity)?;
+    let required = cx.requiring("no region and no instance type is required", Requirement::capacity)?;
     let credentials = working(&cx).await?;
     for (id, words) in required {
         let mut judged = Judged::new(&cx, id);
@@ -30,7 +31,7 @@ async fn judge_region(
     cx: &Cx<Aws>,
     credentials: &Credentials,
     region: &str,
-    judged: &mut Judged<'_>,
+    judged: &mut Judged<'_, Aws>,
 ) -> Result<(), Stop> {
     const DOC: (&str, &str) = (
         "Enable or disable AWS Regions",
@@ -67,7 +68,7 @@ async fn judge_type(
     credentials: &Credentials,
     kind: &str,
     zones: &[String],
-    judged: &mut Judged<'_>,
+    judged: &mut Judged<'_, Aws>,
 ) -> Result<(), Stop> {
     // Zones have names, which each account has in another order, and ids, which are the same for all.
     let by_id = zones.iter().all(|zone| zone.contains("-az")) && !zones.is_empty();

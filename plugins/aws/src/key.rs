@@ -26,7 +26,7 @@ pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
     };
     let keys = match list(&cx, &user, &credentials).await {
         Ok(keys) => keys,
-        Err(stop) if denied(&stop) => {
+        Err(stop) if stop.is_denied() => {
             let needs = "iam:ListAccessKeys";
             cx.not_proved("the age of the access key", "the credential may not list its own keys", Some(needs));
             return Ok(());
@@ -54,12 +54,6 @@ async fn last_used(cx: &Cx<Aws>, credentials: &Credentials) -> Option<String> {
         query::call(cx, Service::Iam, "GetAccessKeyLastUsed", &parameters, Some(credentials)).await.ok()?;
     let LastUsed { at, service, region } = answer.result.last_used;
     Some(format!("It was last used on {} for {service} in {region}.", at?.strftime("%Y-%m-%d")))
-}
-
-/// Whether AWS knows the credential and does not allow the call.
-pub(crate) fn denied(stop: &Stop) -> bool {
-    stop.finding()
-        .is_some_and(|finding| matches!(finding.cause, Cause::PermissionInsufficient | Cause::PermissionDeniedByPolicy))
 }
 
 async fn list(cx: &Cx<Aws>, user: &str, credentials: &Credentials) -> Result<Vec<AccessKey>, Stop> {

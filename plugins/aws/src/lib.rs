@@ -24,7 +24,6 @@ mod query;
 mod quota;
 mod reach;
 mod requires;
-mod resources;
 mod simulate;
 mod storage;
 #[cfg(test)]

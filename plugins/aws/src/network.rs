@@ -1,5 +1,6 @@
 //! `aws/network`: the VPCs, subnets and security groups that are required exist and fit.
 
+use lineman_sdk::Judged;
 use lineman_sdk::prelude::*;
 use serde::de::DeserializeOwned;
 
@@ -7,7 +8,7 @@ use crate::Aws;
 use crate::arn;
 use crate::credentials::{Credentials, working};
 use crate::query::{self, Service};
-use crate::requires::{self, Judged, Requirement};
+use crate::requires::Requirement;
 
 const DOC: (&str, &str) =
     ("How Amazon VPC works", "https://docs.aws.amazon.com/vpc/latest/userguide/how-it-works.html");
@@ -15,7 +16,7 @@ const OTHER_VPC: &str = "Name one of that VPC, or correct `vpc`.";
 
 /// `aws/network`.
 pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
-    let required = requires::with(&cx, "no network is required", Requirement::network)?;
+    let required = cx.requiring("no network is required", Requirement::network)?;
     let credentials = working(&cx).await?;
     for (id, words) in required {
         let mut judging = Judging { cx: &cx, credentials: &credentials, words, judged: Judged::new(&cx, id) };
@@ -31,7 +32,7 @@ struct Judging<'a> {
     cx: &'a Cx<Aws>,
     credentials: &'a Credentials,
     words: &'a Requirement,
-    judged: Judged<'a>,
+    judged: Judged<'a, Aws>,
 }
 
 impl Judging<'_> {

@@ -14,8 +14,7 @@ use crate::Aws;
 use crate::arn::Arn;
 use crate::credentials::working;
 use crate::policy::{self, Grant};
-use crate::requires::{self, Requirement};
-use crate::resources::{Kind, Operation};
+use crate::requires::{RESOURCE_TYPES, Requirement};
 use crate::simulate::{self, SIMULATOR, Verdict};
 
 /// How many actions a sentence names before it counts the rest: the policy below it has them all.
@@ -33,14 +32,13 @@ fn grants(requirement: &Requirement) -> Option<Vec<Grant<'_>>> {
     if let Some(action) = &requirement.action {
         return Some(vec![(action.as_str(), resource)]);
     }
-    let kind = Kind::named(requirement.terraform.as_deref()?)?;
-    let operations = requirement.operations.as_deref().unwrap_or(&Operation::ALL);
-    Some(kind.actions(operations).into_iter().map(|action| (action, resource)).collect())
+    let actions = RESOURCE_TYPES.takes(requirement.terraform.as_deref()?, requirement.operations.as_deref())?;
+    Some(actions.into_iter().map(|action| (action, resource)).collect())
 }
 
 /// `aws/permissions`.
 pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
-    let required = requires::with(&cx, "no action is required", grants)?;
+    let required = cx.requiring("no action is required", grants)?;
     let credentials = working(&cx).await?;
     let all = required.iter().flat_map(|(_, grants)| grants.clone()).collect();
     let principal = simulate::principal(&cx, &credentials).await?;

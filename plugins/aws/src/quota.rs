@@ -4,15 +4,15 @@
 //! the metric that the quota names; where neither does, only a value that is too small as such is
 //! proved, and the rest is listed as not proved.
 
-use lineman_sdk::Timestamp;
 use lineman_sdk::prelude::*;
+use lineman_sdk::{Judged, Timestamp};
 use serde::de::IgnoredAny;
 
 use crate::Aws;
 use crate::credentials::{Credentials, working};
 use crate::network::Items;
 use crate::query::{self, Service};
-use crate::requires::{self, Judged, Quota};
+use crate::requires::Quota;
 
 const DOC: (&str, &str) = (
     "Requesting a quota increase",
@@ -35,7 +35,7 @@ const LOOK_BACK: u64 = 3600;
 
 /// `aws/quota`.
 pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
-    let required = requires::with(&cx, "no quota is required", |words| words.quota.as_ref())?;
+    let required = cx.requiring("no quota is required", |words| words.quota.as_ref())?;
     let credentials = working(&cx).await?;
     for (id, quota) in required {
         let mut judged = Judged::new(&cx, id);
@@ -45,7 +45,12 @@ pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
     Ok(())
 }
 
-async fn judge(cx: &Cx<Aws>, credentials: &Credentials, quota: &Quota, judged: &mut Judged<'_>) -> Result<(), Stop> {
+async fn judge(
+    cx: &Cx<Aws>,
+    credentials: &Credentials,
+    quota: &Quota,
+    judged: &mut Judged<'_, Aws>,
+) -> Result<(), Stop> {
     let Quota { service, code, need } = quota;
     let need = f64::from(need.unwrap_or(1));
     let parameters = [("ServiceCode", service.as_str()), ("QuotaCode", code.as_str())];
@@ -94,7 +99,7 @@ async fn used(
     quota: &Quota,
     usage: Option<&Usage>,
     name: &str,
-    judged: &mut Judged<'_>,
+    judged: &mut Judged<'_, Aws>,
 ) -> Result<Option<f64>, Stop> {
     let what = format!("how much of the quota \"{name}\" is in use");
     let counted = COUNTED.iter().find(|(service, code, _)| *service == quota.service && *code == quota.code);

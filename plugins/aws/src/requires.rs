@@ -3,11 +3,14 @@
 
 pub(crate) mod contradictions;
 
-use lineman_sdk::prelude::*;
+use std::sync::LazyLock;
 
-use crate::Aws;
-use crate::key::denied;
-use crate::resources::{self, Operation};
+use lineman_sdk::prelude::*;
+use lineman_sdk::{Operation, ResourceTypes};
+
+/// What it takes to manage a resource type of Terraform's AWS provider.
+pub(crate) static RESOURCE_TYPES: LazyLock<ResourceTypes> =
+    LazyLock::new(|| ResourceTypes::read(include_str!("../resources.toml")));
 
 /// An entry of `[[integration.NAME.requires]]` of an AWS integration: one thing that the platform
 /// will do (`action`, `terraform`), use (`vpc`, `subnets`, `security_groups`, `role`, `bucket`,
@@ -19,7 +22,7 @@ pub(crate) struct Requirement {
     pub(crate) action: Option<String>,
     /// A resource type of Terraform's AWS provider, such as `aws_db_instance`: the actions that it
     /// takes to manage one must be allowed.
-    #[schemars(extend("enum" = resources::names()))]
+    #[schemars(extend("enum" = RESOURCE_TYPES.names()))]
     pub(crate) terraform: Option<String>,
     /// What Terraform will do with it: `create`, `read`, `update`, `delete`; all of it unless set.
     #[schemars(length(min = 1))]
@@ -116,60 +119,18 @@ impl Requirement {
     }
 }
 
-/// What judging a requirement came to, so far.
-pub(crate) struct Judged<'a> {
-    cx: &'a Cx<Aws>,
-    id: &'a str,
-    status: Status,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<'a> Judged<'a> {
-    /// A requirement against which nothing was found.
-    pub(crate) fn new(cx: &'a Cx<Aws>, id: &'a str) -> Judged<'a> {
-        Judged { cx, id, status: Status::Pass }
+    #[test]
+    fn a_type_tells_what_it_takes() {
+        let types = RESOURCE_TYPES.names().len();
+        assert!(types >= 60, "{types}");
+        assert!(RESOURCE_TYPES.takes("aws_db_instance", None).unwrap().contains("rds:CreateDBInstance"));
+        let deleted = RESOURCE_TYPES.takes("aws_db_instance", Some(&[Operation::Delete])).unwrap();
+        assert!(deleted.contains("rds:DeleteDBInstance") && deleted.contains("rds:DescribeDBInstances"));
+        assert!(!deleted.contains("rds:CreateDBInstance"));
+        assert!(RESOURCE_TYPES.takes("aws_db_instanse", None).is_none());
     }
-
-    /// Something is missing or unfit.
-    pub(crate) fn fails(&mut self, finding: Finding) {
-        self.status = Status::Fail;
-        self.cx.report(finding);
-    }
-
-    /// Something was not proved: what, why, and the permission that would let it be.
-    pub(crate) fn unproved(&mut self, what: impl Into<String>, why: &str, needs: Option<&str>) {
-        if self.status == Status::Pass {
-            self.status = Status::Unknown;
-        }
-        self.cx.not_proved(what, why, needs);
-    }
-
-    /// What was seen, or nothing where the credential may not look: that is no fault of what was
-    /// looked for.
-    pub(crate) fn seen<T>(&mut self, what: &str, needs: &str, seen: Result<T, Stop>) -> Result<Option<T>, Stop> {
-        match seen {
-            Ok(seen) => Ok(Some(seen)),
-            Err(stop) if denied(&stop) => {
-                self.unproved(what, "the credential may not look", Some(needs));
-                Ok(None)
-            }
-            Err(stop) => Err(stop),
-        }
-    }
-
-    /// Records what it came to.
-    pub(crate) fn record(self) {
-        self.cx.requirement(self.id, self.status);
-    }
-}
-
-/// The requirements that have some words, with their ids; the check has nothing to do where there
-/// are none.
-pub(crate) fn with<'a, T>(
-    cx: &'a Cx<Aws>,
-    none: &str,
-    words: impl Fn(&'a Requirement) -> Option<T>,
-) -> Result<Vec<(&'a str, T)>, Stop> {
-    let found: Vec<(&str, T)> =
-        cx.requires().iter().filter_map(|one| Some((one.id.as_str(), words(&one.words)?))).collect();
-    if found.is_empty() { Err(Stop::not_applicable(none)) } else { Ok(found) }
 }

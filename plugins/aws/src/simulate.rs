@@ -7,7 +7,6 @@ use lineman_sdk::prelude::*;
 use crate::Aws;
 use crate::credentials::Credentials;
 use crate::identity::Identity;
-use crate::key::denied;
 use crate::partition;
 use crate::policy::Grant;
 use crate::query::{self, Service};
@@ -95,7 +94,7 @@ pub(crate) async fn principal(cx: &Cx<Aws>, credentials: &Credentials) -> Result
         query::call(cx, Service::Iam, "GetRole", &[("RoleName", name)], Some(credentials)).await;
     match role {
         Ok(role) => Ok(role.result.role.arn),
-        Err(stop) if denied(&stop) => Ok(identity.role_arn(name)),
+        Err(stop) if stop.is_denied() => Ok(identity.role_arn(name)),
         Err(stop) => Err(stop),
     }
 }
@@ -140,7 +139,9 @@ async fn simulate(
                 found.extend(answer.result.evaluations.members);
                 marker = answer.result.marker.filter(|_| answer.result.truncated);
             }
-            Err(stop) if denied(&stop) => return unknown("the credential may not ask the policy simulator".to_owned()),
+            Err(stop) if stop.is_denied() => {
+                return unknown("the credential may not ask the policy simulator".to_owned());
+            }
             Err(stop) => match stop.finding() {
                 // An outage of the simulator says nothing of the permission.
                 Some(finding) if Severity::of(&finding.cause, Level::Access) == Severity::Unknown => {

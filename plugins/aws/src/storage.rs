@@ -1,18 +1,18 @@
 //! `aws/storage`: the buckets and encryption keys that are required exist, in the region, and can
 //! be used.
 
+use lineman_sdk::Judged;
 use lineman_sdk::prelude::*;
 
 use crate::Aws;
 use crate::bucket;
 use crate::credentials::{Credentials, working};
-use crate::key::denied;
 use crate::query::{self, Service};
-use crate::requires::{self, Judged, Requirement};
+use crate::requires::Requirement;
 
 /// `aws/storage`.
 pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
-    let required = requires::with(&cx, "no bucket and no key is required", Requirement::storage)?;
+    let required = cx.requiring("no bucket and no key is required", Requirement::storage)?;
     let credentials = working(&cx).await?;
     for (id, words) in required {
         let mut judged = Judged::new(&cx, id);
@@ -31,7 +31,7 @@ async fn judge_bucket(
     cx: &Cx<Aws>,
     credentials: &Credentials,
     name: &str,
-    judged: &mut Judged<'_>,
+    judged: &mut Judged<'_, Aws>,
 ) -> Result<(), Stop> {
     const DOC: (&str, &str) =
         ("Creating a bucket", "https://docs.aws.amazon.com/AmazonS3/latest/userguide/create-bucket-overview.html");
@@ -49,7 +49,7 @@ async fn judge_bucket(
         _ if answer.ok() => {}
         _ => {
             let stop = Stop::from(answer.finding());
-            if denied(&stop) {
+            if stop.is_denied() {
                 let what = format!("that the bucket {name} can be used");
                 judged.unproved(what, "the credential may not look, or it is another account's", Some("s3:ListBucket"));
             } else if stop.finding().is_some_and(|finding| finding.cause == Cause::ResourceNotFound) {
@@ -64,7 +64,12 @@ async fn judge_bucket(
     Ok(())
 }
 
-async fn judge_key(cx: &Cx<Aws>, credentials: &Credentials, key: &str, judged: &mut Judged<'_>) -> Result<(), Stop> {
+async fn judge_key(
+    cx: &Cx<Aws>,
+    credentials: &Credentials,
+    key: &str,
+    judged: &mut Judged<'_, Aws>,
+) -> Result<(), Stop> {
     const DOC: (&str, &str) =
         ("Key states of AWS KMS keys", "https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html");
     let finding = |code: &str, cause: Cause, message: String, remedy: &str| {

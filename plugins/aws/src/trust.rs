@@ -3,6 +3,7 @@
 //! A trust policy is judged by its principals and effects. What its conditions ask for is not
 //! known before the role is assumed, so trust under a condition is listed as not proved.
 
+use lineman_sdk::Judged;
 use lineman_sdk::prelude::*;
 use serde_json::Value;
 
@@ -10,7 +11,6 @@ use crate::Aws;
 use crate::arn::{self, Arn};
 use crate::credentials::working;
 use crate::query::{self, Service};
-use crate::requires::{self, Judged};
 
 const DOC: (&str, &str) =
     ("Roles for AWS services", "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-service.html");
@@ -18,7 +18,7 @@ const DOC: (&str, &str) =
 /// `aws/trust`.
 pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
     let required =
-        requires::with(&cx, "no role is required", |words| Some((words.role.as_deref()?, words.trusts.as_deref())))?;
+        cx.requiring("no role is required", |words| Some((words.role.as_deref()?, words.trusts.as_deref())))?;
     let credentials = working(&cx).await?;
     for (id, (role, trusted)) in required {
         let mut judged = Judged::new(&cx, id);

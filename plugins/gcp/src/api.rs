@@ -19,10 +19,11 @@ pub(crate) enum Service {
     Usage,
     Billing,
     Storage,
+    Compute,
 }
 
 impl Service {
-    pub(crate) const ALL: [Service; 9] = [
+    pub(crate) const ALL: [Service; 10] = [
         Service::OAuth2,
         Service::Sts,
         Service::Certificates,
@@ -32,6 +33,7 @@ impl Service {
         Service::Usage,
         Service::Billing,
         Service::Storage,
+        Service::Compute,
     ];
 
     /// Its name under `connection.endpoints`.
@@ -54,6 +56,7 @@ impl Service {
             Service::Usage => "serviceusage",
             Service::Billing => "cloudbilling",
             Service::Storage => "storage",
+            Service::Compute => "compute",
         }
     }
 
@@ -68,6 +71,7 @@ impl Service {
             Service::Usage => "The APIs that a project has enabled",
             Service::Billing => "Who pays for a project",
             Service::Storage => "Cloud Storage",
+            Service::Compute => "Compute Engine: networks and quotas",
         }
     }
 
@@ -130,6 +134,45 @@ impl<'a> Call<'a> {
         };
         // Boxed, as what is awaited below: a check may have many of these futures inside its own.
         Box::pin(request.bearer(token).operation(self.operation).send()).await
+    }
+}
+
+/// What came of looking for a thing.
+pub(crate) enum Seen<T> {
+    There(T),
+    /// It is not there; with the refusal that says so.
+    Missing(Box<Finding>),
+    /// The credential may not look: why, and what would let it.
+    Hidden(&'static str, String),
+}
+
+impl Call<'_> {
+    /// Looks for a thing, which takes a permission.
+    ///
+    /// # Errors
+    ///
+    /// The finding for whatever else than the thing or the permission is in the way.
+    pub(crate) async fn look<T: DeserializeOwned>(
+        self,
+        cx: &Cx<Gcp>,
+        token: &Secret,
+        permission: &str,
+    ) -> Result<Seen<T>, Stop> {
+        let service = self.service;
+        let answer = self.ask(cx, token).await?;
+        if answer.ok() {
+            return answer.json().map(Seen::There);
+        }
+        let refusal = refusal(&answer);
+        match refusal.cause {
+            Cause::ResourceNotFound => Ok(Seen::Missing(Box::new(refusal))),
+            Cause::PermissionInsufficient => Ok(Seen::Hidden("the credential may not look", permission.to_owned())),
+            Cause::DependencyMissing => {
+                let api = format!("{}.googleapis.com", service.host());
+                Ok(Seen::Hidden("the API that tells is not enabled in the project of the credential", api))
+            }
+            _ => Err(refusal.into()),
+        }
     }
 }
 

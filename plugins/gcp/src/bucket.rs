@@ -5,7 +5,7 @@ use lineman_sdk::prelude::*;
 use crate::Gcp;
 use crate::api::{self, Call, Service};
 use crate::permissions::{self, missing};
-use crate::requirement::Resource;
+use crate::requires::Resource;
 use crate::token::working;
 
 /// What keeping state in a bucket takes.

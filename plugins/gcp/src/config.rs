@@ -3,7 +3,7 @@
 use lineman_sdk::prelude::*;
 
 use crate::credential::{Credential, EXTERNAL, KEY, is_googles};
-use crate::requirement::Wish;
+use crate::requires::contradictions::{self, zone};
 use crate::{Gcp, Settings};
 
 const PROJECTS: (&str, &str) =
@@ -17,14 +17,9 @@ pub(crate) async fn check(cx: Cx<Gcp>) -> Outcome {
         Err(wrong) => cx.report(wrong.finding()),
     }
     names(settings).into_iter().for_each(|fault| cx.report(fault));
-    for (index, requirement) in cx.requires().iter().enumerate() {
-        if let Err(message) = Wish::read(requirement, settings) {
-            cx.report(
-                fault("requirement-unclear", &format!("/requires/{index}"), message)
-                    .remedy("Write `permission = \"compute.instances.create\"`, with `resource` where it is not the project, or `api = \"compute.googleapis.com\"`."),
-            );
-        }
-    }
+    let requires = cx.requires().iter().enumerate();
+    let contradictions = requires.flat_map(|(index, one)| contradictions::of(settings, index, &one.id, &one.words));
+    contradictions.for_each(|fault| cx.report(fault));
     Ok(())
 }
 
@@ -80,26 +75,20 @@ fn names(settings: &Settings) -> Vec<Finding> {
             faults.push(finding.remedy("Write its address: `NAME@PROJECT.iam.gserviceaccount.com`."));
         }
     }
-    if let Some(bucket) = settings.state_bucket.as_deref().filter(|bucket| !is_bucket(bucket)) {
+    if let Some((bucket, why)) = settings.state_bucket.as_deref().and_then(|name| Some((name, bucket_name(name)?))) {
         let name = bucket.trim_start_matches("gs://").split('/').next().unwrap_or_default();
-        let remedy = match is_bucket(name) {
-            true => format!("Write `state_bucket = \"{name}\"`."),
-            false => "Write the bucket's name alone.".to_owned(),
+        let remedy = match bucket_name(name) {
+            None => format!("Write `state_bucket = \"{name}\"`."),
+            Some(_) => "Write the bucket's name alone.".to_owned(),
         };
-        let message = format!("`{bucket}` is not the name of a bucket.");
-        faults.push(
-            fault("bucket-name", "/settings/state_bucket", message)
-                .remedy(remedy)
-                .doc("About Cloud Storage buckets", "https://cloud.google.com/storage/docs/buckets#naming"),
-        );
+        let message = format!("`{bucket}` cannot be the name of a bucket: {why}.");
+        faults.push(fault("bucket-name", "/settings/state_bucket", message).remedy(remedy).doc(BUCKETS.0, BUCKETS.1));
     }
     if let Some(region) = settings.region.as_deref().filter(|region| !is_region(region)) {
         let message = format!("`{region}` is not a region.");
-        let remedy = match region.rsplit_once('-') {
-            Some((region, zone)) if zone.len() == 1 && is_region(region) => {
-                format!("Write `region = \"{region}\"`: that is a zone.")
-            }
-            _ => "Write a region, such as `europe-west1`.".to_owned(),
+        let remedy = match zone(region) {
+            Some(region) => format!("Write `region = \"{region}\"`: that is a zone."),
+            None => "Write a region, such as `europe-west1`.".to_owned(),
         };
         faults.push(fault("region-name", "/settings/region", message).remedy(remedy));
     }
@@ -119,7 +108,7 @@ fn names(settings: &Settings) -> Vec<Finding> {
 }
 
 /// An id of 6 to 30 characters, below a domain for old projects of an organisation, or a number.
-fn is_project(text: &str) -> bool {
+pub(crate) fn is_project(text: &str) -> bool {
     let id = text.rsplit_once(':').map_or(text, |(_, id)| id);
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     let number = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
@@ -130,23 +119,47 @@ fn is_project(text: &str) -> bool {
             && !id.ends_with('-'))
 }
 
-fn is_account(text: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+/// `NAME@PROJECT.iam.gserviceaccount.com`, and those that Google makes: below a domain, the project
+/// of an organisation comes first.
+pub(crate) fn is_account(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
     text.split_once('@').is_some_and(|(name, domain)| {
+        let project = domain.strip_suffix(".iam.gserviceaccount.com");
+        let project = project.is_none_or(|below| is_project(below.split('.').next().unwrap_or_default()));
         !name.is_empty()
             && name.chars().all(plain)
             && domain.chars().all(plain)
             && domain.ends_with("gserviceaccount.com")
+            && project
     })
 }
 
-fn is_bucket(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.');
-    (3..=222).contains(&text.len()) && text.bytes().all(plain)
+/// How buckets are named.
+pub(crate) const BUCKETS: (&str, &str) =
+    ("About Cloud Storage buckets", "https://cloud.google.com/storage/docs/buckets#naming");
+
+/// Why a text cannot be the name of a bucket, if it cannot.
+pub(crate) fn bucket_name(name: &str) -> Option<&'static str> {
+    let ends = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = name.as_bytes();
+    if !bytes.iter().all(|byte| ends(*byte) || b"-_.".contains(byte)) {
+        return Some("it has other characters than lower-case letters, digits, hyphens, underscores and dots");
+    }
+    let longest = if name.contains('.') { 222 } else { 63 };
+    if !(3..=longest).contains(&name.len()) || name.split('.').any(|part| part.is_empty() || part.len() > 63) {
+        return Some("it is too short or too long, or has a part that is");
+    }
+    if ![bytes.first(), bytes.last()].into_iter().flatten().all(|byte| ends(*byte)) {
+        return Some("it begins or ends with something else than a letter or a digit");
+    }
+    if name.parse::<std::net::Ipv4Addr>().is_ok() {
+        return Some("it looks like an address");
+    }
+    (name.starts_with("goog") || name.contains("google")).then_some("Google keeps `goog` and `google` for itself")
 }
 
 /// `europe-west1`, and the multi-regions.
-fn is_region(text: &str) -> bool {
+pub(crate) fn is_region(text: &str) -> bool {
     let region = text.split_once('-').is_some_and(|(area, rest)| {
         let letters = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase());
         let name = rest.trim_end_matches(|c: char| c.is_ascii_digit());

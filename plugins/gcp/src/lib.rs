@@ -4,7 +4,8 @@
 //! and whole, does the token endpoint answer, is the clock right for assertions, is the key still
 //! among those of its account, does Google take it, whose is it, may it act as the account that the
 //! platform works as, is the project there, has the credential what the platform means to do, are
-//! the APIs enabled that this takes, is there somebody who pays.
+//! the APIs enabled that this takes, is there somebody who pays; and of what the platform requires:
+//! do networks, service accounts and buckets exist and fit, may they be used, do quotas leave room.
 //!
 //! A key is always exchanged for a token. A token that a client signs itself looks good whatever
 //! became of the key; only the token endpoint says what is wrong with it.
@@ -14,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+mod account;
 mod api;
 mod bucket;
 mod config;
@@ -21,11 +23,15 @@ mod credential;
 mod external;
 mod identity;
 mod key;
+mod network;
 mod permissions;
 mod products;
 mod project;
+mod quota;
 mod reach;
-mod requirement;
+mod requires;
+mod role;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -37,7 +43,7 @@ use lineman_sdk::{Once, Walk};
 
 use crate::key::Listed;
 use crate::project::Project;
-use crate::requirement::Requirement;
+use crate::requires::Requirement;
 use crate::token::Token;
 
 /// `[integration.NAME.settings]` of a Google Cloud integration.
@@ -55,7 +61,7 @@ struct Settings {
     quota_project: Option<String>,
     /// The bucket of Cloud Storage that holds the platform's state.
     state_bucket: Option<String>,
-    /// The region that the platform works in, for what Google says of its incidents.
+    /// The region that the platform works in: where its subnetworks lie, and whose incidents count.
     region: Option<String>,
     /// The domain of the APIs: `googleapis.com`, unless it is another universe of Google's.
     #[serde(default = "googleapis")]
@@ -170,6 +176,32 @@ impl Provider for Gcp {
             Check::new("read", Level::Operation, "Objects of the state bucket can be listed", bucket::read)
                 .needs(["bucket"])
                 .calls("storage.objects.list", "storage.objects.list"),
+            Check::new(
+                "network",
+                Level::Dependency,
+                "The required networks and subnetworks exist, fit, and may be used",
+                network::check,
+            )
+            .needs(["impersonation"])
+            .calls("compute.networks.get", "compute.networks.get")
+            .calls("compute.subnetworks.get", "compute.subnetworks.get")
+            .calls("compute.subnetworks.testIamPermissions", None),
+            Check::new(
+                "service-account",
+                Level::Dependency,
+                "The required service accounts exist, are enabled, and may be acted as",
+                account::check,
+            )
+            .needs(["impersonation"])
+            .calls("iam.projects.serviceAccounts.testIamPermissions", None)
+            .calls("iam.projects.serviceAccounts.get", "iam.serviceAccounts.get"),
+            Check::new("storage", Level::Dependency, "The required buckets exist, where they must lie", storage::check)
+                .needs(["impersonation"])
+                .calls("storage.buckets.get", "storage.buckets.get"),
+            Check::new("quota", Level::Dependency, "The required quotas leave room", quota::check)
+                .needs(["impersonation"])
+                .calls("compute.projects.get", "compute.projects.get")
+                .calls("compute.regions.get", "compute.regions.get"),
             Check::new("status", Level::Reach, "Google reports no incident that explains it", reach::status).explains(),
         ]
     }

@@ -4,26 +4,32 @@
 //! `testIamPermissions` needs no permission itself, and answers from what IAM grants: not from
 //! perimeters of VPC Service Controls, nor from policies of the organisation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lineman_sdk::Answer;
 use lineman_sdk::prelude::*;
 use serde_json::json;
 
 use crate::api::{self, Call, Service};
-use crate::requirement::{Resource, Wish};
+use crate::requires::{Requirement, Resource};
 use crate::token::{Token, working};
-use crate::{Gcp, bucket};
+use crate::{Gcp, bucket, role};
 
 /// How many permissions one question may name.
 const AT_ONCE: usize = 100;
 
-const DOC: (&str, &str) = ("Test permissions", "https://cloud.google.com/iam/docs/testing-permissions");
+/// How many permissions a sentence names before it counts the rest: the role below it has them all.
+const NAMED: usize = 12;
 
+const TEST: (&str, &str) = ("Test permissions", "https://cloud.google.com/iam/docs/testing-permissions");
+const ROLES: (&str, &str) =
+    ("Create and manage custom roles", "https://cloud.google.com/iam/docs/creating-custom-roles");
+
+/// What a question about permissions is answered with.
 #[derive(Deserialize)]
-struct Granted {
+pub(crate) struct Granted {
     #[serde(default)]
-    permissions: Vec<String>,
+    pub(crate) permissions: Vec<String>,
 }
 
 /// What was found out about the permissions on one resource.
@@ -36,50 +42,56 @@ pub(crate) struct Tested {
 
 /// `gcp/permissions`.
 pub(crate) async fn check(cx: Cx<Gcp>) -> Outcome {
-    let mut wanted: BTreeMap<Resource, Vec<(String, String)>> = BTreeMap::new();
-    for requirement in cx.requires() {
-        // One that cannot be read is told by `gcp/config`.
-        if let Ok(Wish::Permission { permission, on }) = Wish::read(requirement, cx.settings()) {
-            wanted.entry(on).or_default().push((permission, requirement.id.clone()));
-        }
-    }
-    if wanted.is_empty() {
-        return Err(Stop::not_applicable("no permission is required"));
+    let wanted = |words| Requirement::permissions(words, cx.settings());
+    let required = cx.requiring("no permission is required", wanted)?;
+    let mut by_resource: BTreeMap<&Resource, BTreeSet<&str>> = BTreeMap::new();
+    for (_, (resource, permissions)) in &required {
+        by_resource.entry(resource).or_default().extend(permissions);
     }
     let token = working(&cx).await?;
-    for (resource, wishes) in wanted {
-        let permissions: Vec<&str> = wishes.iter().map(|(permission, _)| permission.as_str()).collect();
-        let tested = match test(&cx, &token, &resource, &permissions).await {
+    for (resource, permissions) in by_resource {
+        let wishes: Vec<(&str, &BTreeSet<&str>)> =
+            required.iter().filter(|(_, (on, _))| on == resource).map(|(id, (_, wanted))| (*id, wanted)).collect();
+        let permissions: Vec<&str> = permissions.into_iter().collect();
+        let tested = match test(&cx, &token, resource, &permissions).await {
             Ok(tested) => tested,
             Err(stop) if api_disabled(&stop) => {
                 let why = "the API that tells is not enabled in the project of the credential";
-                for (permission, id) in &wishes {
-                    cx.not_proved(
-                        format!("{permission} on {resource}"),
-                        why,
-                        Some("cloudresourcemanager.googleapis.com"),
-                    );
-                    cx.requirement(id, Status::Unknown);
-                }
+                let needs = Some("cloudresourcemanager.googleapis.com");
+                cx.not_proved(format!("{} on {resource}", named(&permissions)), why, needs);
+                wishes.iter().for_each(|(id, _)| cx.requirement(id, Status::Unknown));
                 continue;
             }
             Err(stop) => return Err(stop),
         };
-        for (permission, id) in &wishes {
-            let bad = tested.missing.contains(permission) || tested.unknown.contains(permission);
-            cx.requirement(id, if bad { Status::Fail } else { Status::Pass });
+        // What somebody wrote can be corrected; what a resource type takes is asked of those who can.
+        let written: BTreeSet<&str> = cx.requires().iter().filter_map(|it| it.words.permission.as_deref()).collect();
+        let (wrong, untold): (Vec<&str>, Vec<&str>) =
+            tested.unknown.iter().map(String::as_str).partition(|name| written.contains(name));
+        for (id, wanted) in &wishes {
+            let has = |names: &[&str]| names.iter().any(|name| wanted.contains(name));
+            let status = match tested.missing.iter().any(|name| wanted.contains(name.as_str())) || has(&wrong) {
+                true => Status::Fail,
+                false if has(&untold) => Status::Unknown,
+                false => Status::Pass,
+            };
+            cx.requirement(id, status);
         }
         if !tested.missing.is_empty() {
-            cx.report(missing(&cx, &token, &resource, &tested.missing));
+            let finding = missing(&cx, &token, resource, &tested.missing);
+            cx.report(finding.detail(by_requirement(&wishes, &tested.missing)));
         }
-        if !tested.unknown.is_empty() {
-            let message = format!("{} cannot be granted on {resource}.", list(&tested.unknown));
+        if !wrong.is_empty() {
+            let message = format!("{} cannot be granted on {resource}.", named(&wrong));
             cx.report(
                 cx.finding("permission-unknown", Cause::ConfigInvalid, message)
                     .pointer("/requires")
                     .remedy("Correct the requirement: the name, or the `resource` that it is on.")
                     .doc("IAM permissions reference", "https://cloud.google.com/iam/docs/permissions-reference"),
             );
+        }
+        if !untold.is_empty() {
+            cx.not_proved(format!("{} on {resource}", named(&untold)), "Google does not tell of them there", None);
         }
     }
     let why = "it is not what IAM grants, and only a real call meets it";
@@ -144,30 +156,39 @@ async fn ask(cx: &Cx<Gcp>, token: &Token, resource: &Resource, permissions: &[&s
 /// The finding that names all that is missing on a resource.
 pub(crate) fn missing(cx: &Cx<Gcp>, token: &Token, resource: &Resource, missing: &[String]) -> Finding {
     let who = token.account.as_deref().unwrap_or("The credential");
-    let message = format!("{who} lacks {} on {resource}.", list(missing));
+    let names: Vec<&str> = missing.iter().map(String::as_str).collect();
+    let message = format!("{who} lacks {} on {resource}.", named(&names));
     let mut finding = cx.finding("permission-missing", Cause::PermissionInsufficient, message);
     for permission in missing {
         finding = finding.subject("permission", permission);
     }
-    let member = token.account.as_deref().map_or("MEMBER".to_owned(), |account| format!("serviceAccount:{account}"));
-    let (kind, name) = match resource {
-        Resource::Project(id) => (["projects"].as_slice(), id.clone()),
-        Resource::Bucket(name) => (["storage", "buckets"].as_slice(), format!("gs://{name}")),
-    };
-    let (member, words) = (format!("--member={member}"), ["add-iam-policy-binding"]);
-    let argv = [&["gcloud"], kind, &words].concat().into_iter().map(str::to_owned);
-    let argv = argv.chain([name, member, "--role=ROLE".to_owned()]).collect();
-    let text = format!("Grant a role that holds {}.", if missing.len() == 1 { "it" } else { "them" });
-    let who = Some(format!("administrator of {resource}"));
-    finding.remedies.push(Remedy { argv, who, ..Remedy::new(text) });
-    finding.doc(DOC.0, DOC.1)
+    finding.remedies = role::remedies(resource, cx.settings().project_id.as_deref(), token, missing);
+    finding.doc(TEST.0, TEST.1).doc(ROLES.0, ROLES.1)
+}
+
+/// What each requirement wants of these, a line for each.
+fn by_requirement(wishes: &[(&str, &BTreeSet<&str>)], of: &[String]) -> String {
+    let lines = wishes.iter().filter_map(|(id, wanted)| {
+        let own: Vec<&str> = of.iter().map(String::as_str).filter(|name| wanted.contains(name)).collect();
+        (!own.is_empty()).then(|| format!("{id}: {}", own.join(", ")))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Permissions in a sentence, which counts what would make it long.
+fn named(names: &[&str]) -> String {
+    match names.len().saturating_sub(NAMED) {
+        0 | 1 => list(names),
+        more => format!("{} and {more} more permissions", names[..NAMED].join(", ")),
+    }
 }
 
 /// `a`, `a and b`, `a, b and c`.
-pub(crate) fn list(words: &[String]) -> String {
-    match words {
+pub(crate) fn list(words: &[impl AsRef<str>]) -> String {
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    match words.as_slice() {
         [] => String::new(),
-        [one] => one.clone(),
+        [one] => (*one).to_owned(),
         [most @ .., last] => format!("{} and {last}", most.join(", ")),
     }
 }

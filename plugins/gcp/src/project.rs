@@ -1,15 +1,15 @@
 //! `gcp/project`, `gcp/apis` and `gcp/billing`: the project, what is enabled in it, and who pays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lineman_sdk::prelude::*;
 
+use crate::Gcp;
 use crate::api::{self, Call, Service};
 use crate::credential::Credential;
 use crate::permissions::{self, api_disabled, list};
-use crate::requirement::{Resource, Wish};
+use crate::requires::Resource;
 use crate::token::{Token, working};
-use crate::{Gcp, products};
 
 /// How many APIs one question may name.
 const AT_ONCE: usize = 30;
@@ -100,16 +100,13 @@ async fn has_to_do_with(cx: &Cx<Gcp>, token: &Token, id: &str) -> Result<bool, S
     if home.as_deref() == Some(id) {
         return Ok(true);
     }
-    let required = cx.requires().iter().filter_map(|it| match Wish::read(it, cx.settings()) {
-        Ok(Wish::Permission { permission, on: Resource::Project(on) }) if on == id => Some(permission),
-        _ => None,
-    });
+    let required = cx.requires().iter().filter_map(|it| it.words.permissions(cx.settings()));
+    let required = required.filter(|(on, _)| *on == Resource::Project(id.to_owned())).flat_map(|(_, wanted)| wanted);
     // Something that most roles hold, where nothing is required.
     let usual =
         ["resourcemanager.projects.get", "serviceusage.services.use", "storage.buckets.list", "compute.instances.list"];
-    let mut probed: Vec<String> = required.chain(usual.map(str::to_owned)).collect();
-    probed.dedup();
-    let probed: Vec<&str> = probed.iter().map(String::as_str).collect();
+    let probed: BTreeSet<&str> = required.chain(usual).collect();
+    let probed: Vec<&str> = probed.into_iter().collect();
     match permissions::test(cx, token, &Resource::Project(id.to_owned()), &probed).await {
         Ok(tested) => Ok(tested.missing.len() + tested.unknown.len() < probed.len()),
         Err(stop) if is_hidden(&stop) => Ok(false),
@@ -165,20 +162,15 @@ struct ServiceShown {
     state: String,
 }
 
-/// `gcp/apis`: those that are required, and those of the permissions that are.
+/// `gcp/apis`: those that are required, and those of whatever else is.
 pub(crate) async fn apis(cx: Cx<Gcp>) -> Outcome {
     let id = id(&cx)?;
-    // Each with the requirements that name it; those that a permission implies have none.
+    // Each with the requirements that name it; those that something else implies have none.
     let mut wanted: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for requirement in cx.requires() {
-        match Wish::read(requirement, cx.settings()) {
-            Ok(Wish::Api(api)) => wanted.entry(api).or_default().push(&requirement.id),
-            Ok(Wish::Permission { permission, .. }) => {
-                wanted.extend(
-                    products::api_of(&permission).filter(|api| !wanted.contains_key(api)).map(|api| (api, Vec::new())),
-                );
-            }
-            Err(_) => {}
+        for api in requirement.words.apis(cx.settings()) {
+            let named = requirement.words.named_api().as_ref() == Some(&api);
+            wanted.entry(api).or_default().extend(named.then_some(requirement.id.as_str()));
         }
     }
     if wanted.is_empty() {

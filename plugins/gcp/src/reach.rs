@@ -10,7 +10,6 @@ use lineman_sdk::{Feed, Scope, Walk};
 
 use crate::api::Service;
 use crate::credential::Credential;
-use crate::requirement::Wish;
 use crate::{Gcp, googleapis, products};
 
 /// An assertion may not be dated in the future, and ours is dated half a minute back: what a clock
@@ -67,16 +66,12 @@ pub(crate) async fn status(cx: Cx<Gcp>) -> Outcome {
         return Err(Stop::not_applicable("the page tells of googleapis.com alone"));
     }
     let mut products = BTreeSet::from(["Identity and Access Management", "Resource Manager API"]);
-    if settings.state_bucket.is_some() {
+    if settings.state_bucket.is_some() || cx.requires().iter().any(|it| it.words.bucket.is_some()) {
         products.insert("Google Cloud Storage");
     }
     for requirement in cx.requires() {
-        let api = match Wish::read(requirement, settings) {
-            Ok(Wish::Api(api)) => Some(api),
-            Ok(Wish::Permission { permission, .. }) => products::api_of(&permission),
-            Err(_) => None,
-        };
-        products.extend(api.and_then(|api| products::product_of(&api)));
+        let apis = requirement.words.apis(settings);
+        products.extend(apis.iter().filter_map(|api| products::product_of(api)));
     }
     let scope = Scope::components(products);
     let scope = settings.region.iter().fold(scope, |scope, region| scope.region(region));

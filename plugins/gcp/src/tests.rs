@@ -109,11 +109,85 @@ async fn more_permissions_than_one_question_holds_are_all_asked_for() {
         harness = harness.requires(&format!("r{number}"), permission);
     }
     let seen = harness.check("permissions").await;
-    let named = seen.findings.first().map_or("", |finding| &finding.message).matches("compute.things.").count();
     assert_eq!((seen.outcome.requirements.len(), seen.findings.len()), (250, 1));
-    assert!(named > 60, "{named}");
+    let role = seen.findings[0].remedies.iter().flat_map(|remedy| &remedy.argv);
+    let named: usize = role.map(|word| word.matches("compute.things.").count()).sum();
+    assert_eq!(named, 250);
     let asked = server.log().lines().iter().filter(|line| line.ends_with(":testIamPermissions")).count();
     assert_eq!(asked, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_told_together_with_the_role_that_grants_it() {
+    let server = server();
+    let seen = with_key(&server, "provisioner", prod())
+        .requires("topics", json!({ "terraform": "google_pubsub_topic" }))
+        .requires("addresses", json!({ "terraform": "google_compute_network_peering", "operations": ["delete"] }))
+        .requires("zone", json!({ "permission": "dns.managedZones.get" }))
+        .check("permissions")
+        .await;
+    let [finding] = seen.findings.as_slice() else { panic!("{:?}", seen.findings) };
+    let lacks = "compute.globalOperations.get, compute.networks.removePeering and dns.managedZones.get";
+    let who = "provisioner@acme-prod.iam.gserviceaccount.com";
+    assert_eq!(finding.message, format!("{who} lacks {lacks} on the project acme-prod."));
+    let detail = "addresses: compute.globalOperations.get, compute.networks.removePeering\nzone: dns.managedZones.get";
+    assert_eq!(finding.detail.as_deref(), Some(detail));
+    let commands: Vec<String> = finding.remedies.iter().map(|remedy| remedy.argv.join(" ")).collect();
+    let list = "compute.globalOperations.get,compute.networks.removePeering,dns.managedZones.get";
+    assert_eq!(
+        commands,
+        [
+            format!("gcloud iam roles create lineman --project acme-prod --permissions {list}"),
+            format!(
+                "gcloud projects add-iam-policy-binding acme-prod --member serviceAccount:{who} --role projects/acme-prod/roles/lineman"
+            ),
+        ]
+    );
+    let statuses: Vec<String> = seen.outcome.requirements.iter().map(|it| format!("{} {}", it.id, it.status)).collect();
+    assert_eq!(statuses, ["topics pass", "addresses fail", "zone fail"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_looked_at_is_not_proved_and_no_fault() {
+    let server = server();
+    let check = async |check: &str, words: Value, needs: &[Option<&str>]| {
+        let seen = with_key(&server, "runner", prod()).requires("r", words.clone()).check(check).await;
+        let listed: Vec<Option<&str>> = seen.outcome.not_proved.iter().map(|it| it.needs.as_deref()).collect();
+        assert_eq!(listed, needs, "{words}: {:?}", seen.findings);
+        assert!(seen.findings.is_empty(), "{words}: {:?}", seen.findings);
+        let status = seen.outcome.requirements.first().map(|it| it.status);
+        assert_eq!(status, Some(if needs.is_empty() { Status::Pass } else { Status::Unknown }), "{words}");
+    };
+    let web = json!({ "network": "main", "subnetwork": "web", "region": "europe-west1" });
+    check("network", web, &[Some("compute.networks.get"), Some("compute.subnetworks.get")]).await;
+    let cpus = |region: Option<&str>| json!({ "quota": { "metric": "CPUS", "region": region } });
+    check("quota", cpus(Some("europe-west1")), &[Some("compute.regions.get")]).await;
+    check("quota", cpus(None), &[Some("compute.projects.get")]).await;
+    check("storage", json!({ "bucket": "acme-state" }), &[Some("storage.buckets.get")]).await;
+    // The account itself may be acted as, and not be looked at.
+    let own = json!({ "service_account": "reader@acme-prod.iam.gserviceaccount.com" });
+    check("service-account", own, &[Some("iam.serviceAccounts.get")]).await;
+    // Google may leave out what it could not get.
+    server.faults().always(Fault::named("gcp/quota-status-warning").unwrap());
+    check("quota", cpus(Some("europe-west1")), &[None]).await;
+
+    let seen = with_key(&server, "worker", json!({ "project_id": "acme-bare" }))
+        .requires("r", json!({ "network": "main" }))
+        .check("network")
+        .await;
+    assert_eq!(seen.status, Status::Pass, "{:?}", seen.findings);
+    assert_eq!(seen.outcome.not_proved[0].needs.as_deref(), Some("compute.googleapis.com"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_that_one_thing_lacks_is_one_finding() {
+    let server = server();
+    let words = json!({ "network": "main", "subnetwork": "full", "region": "europe-west1", "free_addresses": 4 });
+    let seen = with_key(&server, "provisioner", prod()).requires("r", words).check("network").await;
+    let [finding] = seen.findings.as_slice() else { panic!("{:?}", seen.findings) };
+    let lacks = "The subnetwork full belongs to the network other, not to main; it has no free address.";
+    assert_eq!(finding.message, lacks);
+    assert_eq!((finding.code.as_str(), finding.remedies.len()), ("gcp/other-network", 2));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,6 +8,7 @@
 //! `faults.toml` ([`Server::faults`]).
 
 mod answers;
+mod compute;
 mod tokens;
 mod world;
 
@@ -25,11 +26,11 @@ use crate::api::{self, Answer, Request, Response};
 use crate::faults::{Fault, Injection};
 use crate::log::RequestLog;
 use crate::tls::Tls;
-use answers::{denied, disabled, perimeter, refused, said, storage};
+use answers::{denied, disabled, older, perimeter, refused, said};
 use world::{Account, World, access_token, address};
 
 /// The services that have a name of their own below the address.
-pub const SERVICES: [&str; 9] = [
+pub const SERVICES: [&str; 10] = [
     "oauth2",
     "sts",
     "metadata-certificates",
@@ -39,6 +40,7 @@ pub const SERVICES: [&str; 9] = [
     "serviceusage",
     "cloudbilling",
     "storage",
+    "compute",
 ];
 
 /// How a Google Cloud differs from the usual one.
@@ -195,9 +197,10 @@ impl Cloud {
     fn answer(&self, request: &Request) -> Answer {
         let decode = |part: &str| percent_decode_str(part).decode_utf8_lossy().into_owned();
         let mut segments: Vec<String> = request.path().split('/').filter(|part| !part.is_empty()).map(decode).collect();
-        // Cloud Storage's own path begins with the name that it has here.
+        // The paths of some begin with the name that they have here.
+        let own = |name: &str| ["storage", "compute"].contains(&name);
         let named = segments.first().is_some_and(|first| SERVICES.contains(&first.as_str()))
-            && segments.get(1).is_none_or(|second| segments[0] != "storage" || second == "storage");
+            && segments.get(1).is_none_or(|second| !own(&segments[0]) || *second == segments[0]);
         if named {
             segments.remove(0);
         }
@@ -229,6 +232,9 @@ impl Cloud {
                     Some((target, "testIamPermissions")) => self.test_on_account(request, &caller, target),
                     _ => Err(missing()),
                 }
+            }
+            ("GET", ["v1", "projects", "-", "serviceAccounts", target]) => {
+                self.show_account(&self.caller(request)?, target)
             }
             ("GET", ["v3", "projects", id]) => {
                 let caller = self.caller(request)?;
@@ -286,6 +292,7 @@ impl Cloud {
                     }),
                 ))
             }
+            (_, ["compute", "v1", "projects", id, rest @ ..]) => self.compute(request, id, rest),
             ("GET", ["storage", "v1", "b", name, rest @ ..]) => self.serve_bucket(request, name, rest),
             _ => Err(missing()),
         }
@@ -355,25 +362,51 @@ impl Cloud {
         if self.world.account(target).is_none() {
             return Err(refused(404, "NOT_FOUND", &format!("Unknown service account: {target}"), None));
         }
-        let held: &[String] =
-            if caller.account.acts_as(target) { &["iam.serviceAccounts.getAccessToken".to_owned()] } else { &[] };
-        granted(request, held)
+        let (tokens, runs) = (caller.account.acts_as(target), caller.account.runs_as(target));
+        let held = [(tokens, "iam.serviceAccounts.getAccessToken"), (runs, "iam.serviceAccounts.actAs")];
+        let held: Vec<String> = held.into_iter().filter(|(had, _)| *had).map(|(_, name)| name.to_owned()).collect();
+        granted(request, &held)
+    }
+
+    fn show_account(&self, caller: &Caller<'_>, target: &str) -> Result<Response, Refusal> {
+        let project = target.split(['@', '.']).nth(1).unwrap_or_default();
+        let resource = format!("projects/-/serviceAccounts/{target}");
+        if !caller.account.on_project(project).iter().any(|it| it == "iam.serviceAccounts.get") {
+            return Err(denied("iam.serviceAccounts.get", &resource));
+        }
+        let account = self.world.account(target);
+        let account =
+            account.ok_or_else(|| refused(404, "NOT_FOUND", &format!("Unknown service account: {target}"), None))?;
+        Ok(said(
+            200,
+            &json!({ "name": format!("projects/{project}/serviceAccounts/{target}"), "email": target, "disabled": account.disabled }),
+        ))
     }
 
     fn serve_bucket(&self, request: &Request, name: &str, rest: &[&str]) -> Result<Response, Refusal> {
         let caller = self.caller(request)?;
         let Some(bucket) = self.world.bucket.get(name) else {
-            return Err(storage(404, "notFound", "The specified bucket does not exist."));
+            return Err(older(404, "notFound", "The specified bucket does not exist."));
         };
         if bucket.perimeter {
             return Err(perimeter("storage.googleapis.com", 415_104_041_262));
         }
         if bucket.ip_filter {
             let words = "There is an IP filtering condition that is preventing access to the resource.";
-            return Err(storage(403, "forbidden", words));
+            return Err(older(403, "forbidden", words));
         }
         let held = caller.account.on_bucket(name);
         match rest {
+            [] if held.iter().any(|it| it == "storage.buckets.get") => {
+                Ok(said(200, &json!({ "kind": "storage#bucket", "name": name, "location": bucket.location })))
+            }
+            [] => {
+                let words = format!(
+                    "{} does not have storage.buckets.get access to the Google Cloud Storage bucket. Permission 'storage.buckets.get' denied on resource (or it may not exist).",
+                    caller.address
+                );
+                Err(older(403, "forbidden", &words))
+            }
             ["iam", "testPermissions"] => {
                 let asked = request.parameters().into_iter().filter(|(key, _)| key == "permissions");
                 let had: Vec<String> = asked.map(|(_, name)| name).filter(|name| held.contains(name)).collect();
@@ -387,7 +420,7 @@ impl Cloud {
                     "{} does not have storage.objects.list access to the Google Cloud Storage bucket. Permission 'storage.objects.list' denied on resource (or it may not exist).",
                     caller.address
                 );
-                Err(storage(403, "forbidden", &words))
+                Err(older(403, "forbidden", &words))
             }
             _ => Err(missing()),
         }
@@ -423,11 +456,18 @@ fn operation(method: &str, segments: &[&str]) -> &'static str {
         ("POST", ["v1", "projects", "-", "serviceAccounts", last]) if last.ends_with(":generateAccessToken") => {
             "iamcredentials.projects.serviceAccounts.generateAccessToken"
         }
+        ("GET", ["v1", "projects", "-", "serviceAccounts", _]) => "iam.projects.serviceAccounts.get",
         ("POST", ["v1", "projects", ..]) => "iam.projects.serviceAccounts.testIamPermissions",
         ("GET", ["v3", "projects", _]) => "cloudresourcemanager.projects.get",
         ("POST", ["v3", "projects", _]) => "cloudresourcemanager.projects.testIamPermissions",
         ("GET", ["v1", "projects", _, "services:batchGet"]) => "serviceusage.services.batchGet",
         ("GET", ["v1", "projects", _, "billingInfo"]) => "cloudbilling.projects.getBillingInfo",
+        ("GET", ["compute", "v1", "projects", _]) => "compute.projects.get",
+        ("GET", ["compute", .., "networks", _]) => "compute.networks.get",
+        ("GET", ["compute", .., "subnetworks", _]) => "compute.subnetworks.get",
+        ("POST", ["compute", ..]) => "compute.subnetworks.testIamPermissions",
+        ("GET", ["compute", ..]) => "compute.regions.get",
+        ("GET", ["storage", "v1", "b", _]) => "storage.buckets.get",
         ("GET", ["storage", .., "testPermissions"]) => "storage.buckets.testIamPermissions",
         ("GET", ["storage", ..]) => "storage.objects.list",
         _ => "other",

@@ -1,4 +1,5 @@
-//! What an integration with Google Cloud is for: get a token, look at the project, list the state.
+//! What an integration with Google Cloud is for: get a token, look at the project, list the state, look
+//! at what is required.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -20,7 +21,8 @@ impl ForgeClient {
         }
         let project = integration.setting("project_id").map(|id| format!("/v3/projects/{id}"));
         let bucket = integration.setting("state_bucket").map(|name| format!("/storage/v1/b/{name}/o?maxResults=1"));
-        for path in project.into_iter().chain(bucket) {
+        let required = integration.requires.iter().flat_map(|words| looked_at(integration, words));
+        for path in project.into_iter().chain(bucket).chain(required) {
             let said = self.curl(integration, &bearer(integration, &token), &path, None)?;
             if !said.good {
                 return Ok(Some(said.text));
@@ -90,6 +92,23 @@ impl ForgeClient {
         let body = json!({ "scope": ["https://www.googleapis.com/auth/cloud-platform"] }).to_string();
         Ok(field(self.curl(integration, &bearer(integration, token), &path, Some(&body))?, "accessToken"))
     }
+}
+
+/// Where the things are that a requirement names.
+fn looked_at(integration: &Integration, words: &toml::Table) -> Vec<String> {
+    let word = |name: &str| words.get(name).and_then(toml::Value::as_str);
+    let own = integration.setting("project_id").unwrap_or_default();
+    let place = |text: &str| {
+        let (project, name) = text.split_once('/').unwrap_or((own, text));
+        (format!("/compute/v1/projects/{project}"), name.to_owned())
+    };
+    let region = word("region").or(integration.setting("region")).unwrap_or_default();
+    let network = word("network").map(place).map(|(project, name)| format!("{project}/global/networks/{name}"));
+    let subnetwork = word("subnetwork").map(place);
+    let subnetwork = subnetwork.map(|(project, name)| format!("{project}/regions/{region}/subnetworks/{name}"));
+    let account = word("service_account").map(|address| format!("/v1/projects/-/serviceAccounts/{address}"));
+    let bucket = word("bucket").map(|name| format!("/storage/v1/b/{name}"));
+    network.into_iter().chain(subnetwork).chain(account).chain(bucket).collect()
 }
 
 /// The header with the token, and the one with the project that pays.

@@ -37,8 +37,8 @@ pub(super) fn denied(permission: &str, resource: &str) -> Refusal {
     refused(403, "PERMISSION_DENIED", &message, Some(("IAM_PERMISSION_DENIED", "iam.googleapis.com", metadata)))
 }
 
-/// A refusal of Cloud Storage's JSON API.
-pub(super) fn storage(status: u16, reason: &str, message: &str) -> Refusal {
+/// A refusal of the older APIs: Cloud Storage's and Compute Engine's.
+pub(super) fn older(status: u16, reason: &str, message: &str) -> Refusal {
     let errors = json!([{ "message": message, "domain": "global", "reason": reason }]);
     Box::new(said(status, &json!({ "error": { "code": status, "message": message, "errors": errors } })))
 }

@@ -1,6 +1,6 @@
 //! What `worlds/gcp.toml` is made of.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
@@ -13,6 +13,10 @@ use serde_json::json;
 pub(super) struct World {
     pub(super) project: BTreeMap<String, Project>,
     pub(super) bucket: BTreeMap<String, Bucket>,
+    /// VPC networks: `PROJECT/NAME`.
+    pub(super) network: BTreeSet<String>,
+    /// By `PROJECT/REGION/NAME`.
+    pub(super) subnetwork: BTreeMap<String, Subnetwork>,
     account: BTreeMap<String, Account>,
     pub(super) key: BTreeMap<String, Key>,
     pub(super) token: BTreeMap<String, Token>,
@@ -51,6 +55,9 @@ pub(super) struct Project {
     pub(super) closed: bool,
     #[serde(default = "active")]
     pub(super) state: String,
+    /// Quotas of Compute Engine by region, or `global`: limit and use of each.
+    #[serde(default)]
+    pub(super) quotas: BTreeMap<String, BTreeMap<String, [f64; 2]>>,
 }
 
 fn active() -> String {
@@ -74,6 +81,24 @@ pub(super) struct Bucket {
     /// An IP filter does.
     #[serde(default)]
     pub(super) ip_filter: bool,
+    #[serde(default = "europe")]
+    pub(super) location: String,
+}
+
+fn europe() -> String {
+    "EUROPE-WEST1".to_owned()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Subnetwork {
+    /// `PROJECT/NAME`.
+    pub(super) network: String,
+    /// How many addresses of its primary range are free.
+    pub(super) free: u32,
+    /// The accounts that may use it.
+    #[serde(default)]
+    pub(super) users: Vec<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -81,6 +106,8 @@ pub(super) struct Bucket {
 pub(super) struct Account {
     pub(super) disabled: bool,
     acts_as: Vec<String>,
+    /// The accounts that it may attach to what it makes.
+    runs_as: Vec<String>,
     projects: BTreeMap<String, Vec<String>>,
     buckets: BTreeMap<String, Vec<String>>,
 }
@@ -96,6 +123,10 @@ impl Account {
 
     pub(super) fn acts_as(&self, other: &str) -> bool {
         self.acts_as.iter().any(|name| address(name) == other)
+    }
+
+    pub(super) fn runs_as(&self, other: &str) -> bool {
+        self.runs_as.iter().any(|name| address(name) == other)
     }
 }
 
