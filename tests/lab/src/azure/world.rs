@@ -138,7 +138,8 @@ pub(super) struct Resource {
     pub(super) action: String,
     pub(super) body: toml::Table,
     /// Where the form of the answer is documented.
-    pub(super) source: String,
+    #[serde(rename = "source")]
+    _source: String,
 }
 
 /// An assignment of a policy with the effect `deny`: resources of some types must be somewhere, must
