@@ -1,5 +1,7 @@
 //! Requirements of AWS: the stage of their rows, the table of Terraform's resource types against
-//! what others know of them, and what a mistyped one looks like.
+//! what others know of them, and what a mistyped one looks like. Those of Azure: [`azure`].
+
+mod azure;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
