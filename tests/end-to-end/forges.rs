@@ -114,6 +114,8 @@ impl Stage {
         names.set("azure-private", private.url());
         names.set("ca", authority.ca_file().display());
         cloud.ids().iter().for_each(|(name, id)| names.set(name.as_str(), id));
+        let network = "resourceGroups/net/providers/Microsoft.Network/virtualNetworks/main";
+        names.set("vnet.main", format!("/subscriptions/{}/{network}", names.get("subscription.prod")?));
         for name in cloud.secrets() {
             names.set(format!("secret.{name}"), cloud.secret(name)?);
         }

@@ -76,6 +76,7 @@ tables! {
     gcp: "rows/gcp.toml", crate::Stage::gcp, &["curl", "openssl", "tinyproxy", "squid"];
     gcp_requirements: "rows/gcp-requires.toml", crate::Stage::gcp, &["curl", "openssl", "tinyproxy", "squid"];
     azure: "rows/azure.toml", crate::Stage::azure, &["curl", "openssl", "tinyproxy", "squid"];
+    azure_requirements: "rows/azure-requires.toml", crate::Stage::azure, &["curl", "openssl", "tinyproxy", "squid"];
     gitlab: "rows/gitlab.toml", crate::Stage::gitlab, &["curl", "tinyproxy", "squid"];
     kubernetes: "rows/kubernetes.toml", crate::Stage::kubernetes,
         &["git", "nginx", "fcgiwrap", "tinyproxy", "squid", "haproxy", "openssl", "etcd", "kubernetes"];

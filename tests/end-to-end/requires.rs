@@ -1,5 +1,8 @@
 //! Requirements of AWS and Google Cloud: the stage of AWS's rows, the tables of Terraform's resource
-//! types against what others know of them, and what a mistyped one looks like.
+//! types against what others know of them, and what a mistyped one looks like. Those of Azure:
+//! [`azure`].
+
+mod azure;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

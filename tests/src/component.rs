@@ -22,7 +22,7 @@ pub struct Component {
 pub enum Source {
     /// Packages of Debian.
     Apt(&'static [&'static str]),
-    /// A requirement of PyPI, installed into the virtual environment `target/venv`.
+    /// Requirements of PyPI, installed into the virtual environment `target/venv`.
     Pip(&'static str),
     /// A package of npm, installed into `target/npm`.
     Npm(&'static str),
@@ -125,6 +125,21 @@ pub const COMPONENTS: &[Component] = &[
         source: Source::Pip("google-api-python-client==2.202.0"),
         probe: &["{target}/venv/bin/python", "-c", "import googleapiclient.discovery_cache"],
     },
+    // Microsoft's own clients of Resource Manager, for the services that Terraform's types are of.
+    Component {
+        name: "azure-mgmt",
+        source: Source::Pip(
+            "azure-mgmt-appcontainers==5.1.0 azure-mgmt-applicationinsights==4.1.0 azure-mgmt-authorization==4.0.0 \
+             azure-mgmt-compute==39.0.0 azure-mgmt-containerregistry==15.0.0 azure-mgmt-containerservice==41.8.0 \
+             azure-mgmt-cosmosdb==10.0.0 azure-mgmt-dns==9.0.0 azure-mgmt-eventhub==12.0.0 azure-mgmt-keyvault==14.1.0 \
+             azure-mgmt-loganalytics==14.0.0 azure-mgmt-monitor==7.0.0 azure-mgmt-msi==7.1.0 \
+             azure-mgmt-mysqlflexibleservers==1.0.0 azure-mgmt-network==33.1.0 azure-mgmt-policyinsights==1.0.1 \
+             azure-mgmt-postgresqlflexibleservers==3.0.0 azure-mgmt-privatedns==2.0.0 azure-mgmt-redis==14.5.0 \
+             azure-mgmt-resource==26.0.0 azure-mgmt-resource-subscriptions==1.0.0 azure-mgmt-servicebus==10.0.0 \
+             azure-mgmt-sql==4.0.0 azure-mgmt-storage==25.3.0 azure-mgmt-web==11.0.1",
+        ),
+        probe: &["{target}/venv/bin/python", "-c", "import azure.mgmt.core, azure.mgmt.dns, azure.mgmt.web"],
+    },
     Component {
         name: "namespaces",
         source: Source::Machine("root, or `sysctl kernel.unprivileged_userns_clone=1`"),
@@ -153,7 +168,10 @@ impl Component {
     pub fn how_to_install(&self) -> String {
         match self.source {
             Source::Apt(packages) => format!("apt-get install {}", packages.join(" ")),
-            Source::Pip(requirement) => format!("target/venv/bin/pip install '{requirement}'"),
+            Source::Pip(requirements) => {
+                let quoted: Vec<String> = requirements.split(' ').map(|one| format!("'{one}'")).collect();
+                format!("target/venv/bin/pip install {}", quoted.join(" "))
+            }
             Source::Npm(package) => format!("npm install --prefix target/npm {package}"),
             Source::Built { script, packages, .. } => format!(
                 "apt-get install {}; {script} {}",

@@ -24,8 +24,8 @@ pub(crate) fn install_missing(all: bool) {
     }
     for component in missing {
         match component.source {
-            Source::Pip(requirement) => {
-                attempt(&format!("pip install '{requirement}' into target/venv"), || pip(requirement));
+            Source::Pip(requirements) => {
+                attempt(&format!("pip install {requirements} into target/venv"), || pip(requirements));
             }
             Source::Npm(package) => attempt(&format!("npm install {package} into target/npm"), || npm(package)),
             Source::Built { script, .. } => attempt(&format!("{script}, for some minutes"), || {
@@ -92,12 +92,13 @@ impl Drop for Policy {
     }
 }
 
-fn pip(requirement: &str) -> Result<()> {
+fn pip(requirements: &str) -> Result<()> {
     let venv = target_dir().join("venv");
     if !venv.join("bin/pip").is_file() {
         run(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
     }
-    run(Command::new(venv.join("bin/pip")).args(["install", "--quiet", "--disable-pip-version-check", requirement]))
+    let mut pip = Command::new(venv.join("bin/pip"));
+    run(pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(requirements.split(' ')))
 }
 
 fn npm(package: &str) -> Result<()> {

@@ -43,7 +43,7 @@ impl<'a, P: Provider> Judged<'a, P> {
     }
 
     /// Something was not proved: what, why, and the permission that would let it be.
-    pub fn unproved(&mut self, what: impl Into<String>, why: &str, needs: Option<&str>) {
+    pub fn unproved(&mut self, what: impl Into<String>, why: impl Into<String>, needs: Option<&str>) {
         if self.status == Status::Pass {
             self.status = Status::Unknown;
         }
@@ -108,7 +108,7 @@ impl Operation {
 ///
 /// let table = r#"
 ///     [acme_machine]
-///     source = "machines/machine.go"      # any other word has a text, for the plugin's own tests
+///     source = "machines/machine.go"      # any other word has a text
 ///     create = ["machines.create"]
 ///     read = ["machines.get"]
 ///     delete = ["machines.delete"]        # what is not written takes nothing
@@ -117,6 +117,7 @@ impl Operation {
 /// let taken = types.takes("acme_machine", Some(&[Operation::Delete])).unwrap();
 /// assert!(taken.into_iter().eq(["machines.delete", "machines.get"]));
 /// assert!(types.takes("acme_maschine", None).is_none());
+/// assert_eq!(types.about("acme_machine", "source"), Some("machines/machine.go"));
 /// ```
 #[derive(Debug, Default, Deserialize)]
 pub struct ResourceTypes(BTreeMap<String, ResourceType>);
@@ -132,7 +133,7 @@ struct ResourceType {
     delete: Vec<String>,
     /// A misspelt operation is a list, and so no word about the type.
     #[serde(flatten)]
-    _about: BTreeMap<String, String>,
+    about: BTreeMap<String, String>,
 }
 
 impl ResourceTypes {
@@ -145,6 +146,11 @@ impl ResourceTypes {
     /// unknown one is refused with the nearest.
     pub fn names(&self) -> Vec<&str> {
         self.0.keys().map(String::as_str).collect()
+    }
+
+    /// What another word of a type says.
+    pub fn about(&self, name: &str, word: &str) -> Option<&str> {
+        self.0.get(name)?.about.get(word).map(String::as_str)
     }
 
     /// What operations on a type take; all of them, where none are given. Whatever is done with a

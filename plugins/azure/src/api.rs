@@ -47,6 +47,31 @@ async fn fetch(cx: &Cx<Azure>, api: Api, operation: &str, url: Url) -> Result<An
     Box::pin(cx.http()?.get(url).bearer(&token.secret).operation(operation).send()).await
 }
 
+/// Asks Resource Manager for something that may not be there.
+pub(crate) async fn find<T: DeserializeOwned>(
+    cx: &Cx<Azure>,
+    operation: &str,
+    path: &str,
+    query: &[(&str, &str)],
+) -> Result<Option<T>, Stop> {
+    let answer = get(cx, Api::Manager, operation, path, query).await?;
+    if answer.status() == 404 && is_azures(&answer) { Ok(None) } else { read(&answer).map(Some) }
+}
+
+/// Asks Resource Manager a question that has a body, and changes nothing.
+pub(crate) async fn ask<T: DeserializeOwned>(
+    cx: &Cx<Azure>,
+    operation: &str,
+    path: &str,
+    query: &[(&str, &str)],
+    body: &Value,
+) -> Result<T, Stop> {
+    let url = address(Api::Manager.base(cx)?, path, query);
+    let token = Box::pin(token(cx, Api::Manager)).await?;
+    let http = cx.http()?;
+    read(&Box::pin(http.post(url).bearer(&token.secret).json(body).operation(operation).send()).await?)
+}
+
 /// Asks Resource Manager for something in nobody's name.
 pub(crate) async fn get_anonymously(
     cx: &Cx<Azure>,
@@ -106,12 +131,7 @@ pub(crate) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T, Stop> {
 /// of the credential.
 pub(crate) fn refusal(answer: &Answer) -> Finding {
     let status = answer.status();
-    let body: Value = serde_json::from_slice(answer.bytes()).unwrap_or_default();
-    let ours = match &body["error"] {
-        Value::String(_) => body["error_description"].is_string() || body["error_codes"].is_array(),
-        error => error["code"].is_string(),
-    };
-    if (400..=499).contains(&status) && status != 407 && status != 429 && !ours {
+    if (400..=499).contains(&status) && status != 407 && status != 429 && !is_azures(answer) {
         return answer
             .recognised()
             .unwrap_or_else(|| answer.unexpected(&format!("a refusal that is not Azure's ({status})")));
@@ -119,9 +139,13 @@ pub(crate) fn refusal(answer: &Answer) -> Finding {
     answer.finding()
 }
 
-/// Whether a permission is all that was missing.
-pub(crate) fn denied(stop: &Stop) -> bool {
-    stop.finding().is_some_and(|finding| finding.cause == Cause::PermissionInsufficient)
+/// Whether a refusal names an error as Azure does.
+fn is_azures(answer: &Answer) -> bool {
+    let body: Value = serde_json::from_slice(answer.bytes()).unwrap_or_default();
+    match &body["error"] {
+        Value::String(_) => body["error_description"].is_string() || body["error_codes"].is_array(),
+        error => error["code"].is_string(),
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use lineman_sdk::{Flaw, Timestamp};
 use crate::certificate::{self, CERTIFICATE};
 use crate::identity::{FEDERATED, SECRET};
 use crate::jwt::Claims;
-use crate::requirement::Wish;
+use crate::requires::contradictions;
 use crate::{Azure, Secrets, Settings, secret};
 
 const TENANT: &str = "/settings/tenant_id";
@@ -28,13 +28,8 @@ pub(crate) async fn check(cx: Cx<Azure>) -> Outcome {
     let (settings, secrets) = (cx.settings(), cx.secrets());
     let faults = [tenant(settings), application(settings), subscription(settings), credential(settings, secrets)];
     faults.into_iter().flatten().for_each(|fault| cx.report(fault));
-    for (index, requirement) in cx.requires().iter().enumerate() {
-        if let Err(message) = Wish::read(requirement, settings) {
-            cx.report(
-                fault("requirement-unclear", Cause::ConfigInvalid, &format!("/requires/{index}"), message)
-                    .remedy("Write `action = \"Microsoft.Compute/virtualMachines/write\"` with a `scope` such as `/subscriptions/ID/resourceGroups/NAME`, `data_action = …`, or `resource_provider = \"Microsoft.Compute\"`."),
-            );
-        }
+    for (index, required) in cx.requires().iter().enumerate() {
+        contradictions::of(settings, index, &required.id, &required.words).into_iter().for_each(|it| cx.report(it));
     }
     if secrets.client_secret.is_none()
         && let Ok(pair) = certificate::read(secrets)

@@ -5,7 +5,7 @@
 
 use lineman_sdk::prelude::*;
 
-use crate::requirement::Plane;
+use crate::requires::Plane;
 
 /// One role's permissions, or what one deny assignment forbids.
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -3,8 +3,9 @@
 //! Walks from the shape of a credential to the resource groups of a subscription: do Entra's and
 //! Resource Manager's endpoints answer, is the clock right for signed assertions, does the tenant
 //! exist and in which cloud, does Entra accept the application and until when, is the subscription
-//! visible and enabled, do the application's roles allow what the platform means to do, are the
-//! resource providers registered.
+//! visible and enabled; and of what the platform requires: do the application's roles allow it, are the
+//! resource providers registered, do resource groups and networks exist and fit, are sizes offered, is
+//! there room below the quotas, does Azure Policy let it be.
 //!
 //! Speaks the OAuth 2.0 endpoint of Entra, Azure Resource Manager and Microsoft Graph over the SDK's
 //! HTTP client, in each of the three clouds. It knows nothing of the services behind Resource
@@ -13,17 +14,24 @@
 #![forbid(unsafe_code)]
 
 mod api;
+mod arm;
+mod capacity;
 mod certificate;
 mod cloud;
 mod config;
 mod grants;
+mod group;
 mod identity;
 mod jwt;
+mod network;
 mod permissions;
+mod policy;
 mod providers;
+mod quota;
 mod reach;
-mod requirement;
+mod requires;
 mod resources;
+mod role;
 mod secret;
 mod subscription;
 mod tenant;
@@ -37,7 +45,7 @@ use lineman_sdk::{Once, Walk};
 
 use crate::cloud::Cloud;
 use crate::identity::Token;
-use crate::requirement::Requirement;
+use crate::requires::Requirement;
 use crate::subscription::Subscription;
 
 /// `[integration.NAME.settings]` of an Azure integration.
@@ -139,6 +147,39 @@ impl Provider for Azure {
             )
             .needs(["subscription"])
             .calls(providers::OPERATION, "*/read"),
+            Check::new(
+                "resource-groups",
+                Level::Dependency,
+                "The required resource groups exist, where they should be",
+                group::check,
+            )
+            .needs(["subscription"])
+            .calls(group::OPERATION, group::PERMISSION),
+            Check::new(
+                "network",
+                Level::Dependency,
+                "The required virtual networks and subnets exist and fit",
+                network::check,
+            )
+            .needs(["subscription"])
+            .calls(network::OPERATION, network::PERMISSION)
+            .calls(network::USAGES, network::USAGES_PERMISSION),
+            Check::new(
+                "capacity",
+                Level::Dependency,
+                "The required regions are there, and the sizes are offered",
+                capacity::check,
+            )
+            .needs(["subscription"])
+            .calls(capacity::LOCATIONS, capacity::LOCATIONS_PERMISSION)
+            .calls(capacity::SKUS, capacity::SKUS_PERMISSION),
+            Check::new("quota", Level::Dependency, "The required quotas leave room", quota::check)
+                .needs(["subscription"])
+                .calls(quota::COMPUTE, quota::COMPUTE_PERMISSION)
+                .calls(quota::NETWORK, quota::NETWORK_PERMISSION),
+            Check::new("policy", Level::Dependency, "Azure Policy lets the required resources be", policy::check)
+                .needs(["subscription"])
+                .calls(policy::OPERATION, policy::PERMISSION),
             Check::new("resources", Level::Operation, "Resource groups can be listed", resources::check)
                 .needs(["subscription"])
                 .calls(resources::OPERATION, resources::PERMISSION),

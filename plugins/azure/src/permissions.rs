@@ -1,26 +1,30 @@
 //! `azure/permissions`: whether the application's roles allow what the platform means to do.
 //!
 //! Resource Manager lists what the caller may do at a scope, group memberships included; deny
-//! assignments are listed beside it, where the application may see them. What is not proved is
-//! listed.
+//! assignments are listed beside it, where the application may see them. Each scope is asked about
+//! once, and what is missing is told together, with the smallest role that grants it. What is not
+//! proved is listed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use lineman_sdk::Required;
 use lineman_sdk::prelude::*;
 
 use crate::cloud::Api;
 use crate::grants::{About, Deny, Grant, Held, held};
-use crate::requirement::{Plane, Wish};
-use crate::{Azure, api, identity};
+use crate::requires::{Plane, Requirement, Wish};
+use crate::{Azure, Settings, api, identity, role};
 
 pub(crate) const OPERATION: &str = "GET {scope}/providers/Microsoft.Authorization/permissions";
 pub(crate) const PERMISSION: &str = "Microsoft.Authorization/permissions/read";
 pub(crate) const DENIES: &str = "GET {scope}/providers/Microsoft.Authorization/denyAssignments";
 pub(crate) const DENIES_PERMISSION: &str = "Microsoft.Authorization/denyAssignments/read";
 const VERSION: (&str, &str) = ("api-version", "2022-04-01");
+/// How many actions a sentence names before it counts the rest: the role below it has them all.
+const NAMED: usize = 12;
 
 const ROLES_DOC: (&str, &str) =
-    ("Assign Azure roles", "https://learn.microsoft.com/en-us/azure/role-based-access-control/role-assignments-cli");
+    ("Azure custom roles", "https://learn.microsoft.com/en-us/azure/role-based-access-control/custom-roles");
 const DENIES_DOC: (&str, &str) =
     ("Deny assignments", "https://learn.microsoft.com/en-us/azure/role-based-access-control/deny-assignments");
 
@@ -31,33 +35,98 @@ struct Rules {
     denies: Option<Vec<Deny>>,
 }
 
+/// What was found out about one action.
+enum Verdict {
+    Allowed,
+    /// No role has it.
+    Missing,
+    /// A role has it by the first pattern and takes it away by the second, in the list named third.
+    LeftOut(String, String, &'static str),
+    /// The deny assignment of this name forbids it.
+    Denied(String),
+    /// Why it could not be told, and the action that would let it be.
+    NotProved(String, Option<&'static str>),
+}
+
 /// `azure/permissions`.
 pub(crate) async fn check(cx: Cx<Azure>) -> Outcome {
-    // What cannot be read is told by `azure/config`.
-    let wishes = cx.requires().iter().filter_map(|it| Some((it.id.as_str(), Wish::read(it, cx.settings()).ok()?)));
-    let wishes: Vec<(&str, Wish)> = wishes.filter(|(_, wish)| matches!(wish, Wish::Action { .. })).collect();
-    if wishes.is_empty() {
-        return Err(Stop::not_applicable("no action is required"));
-    }
+    let settings = cx.settings();
+    let required = cx.requiring("no action is required", |words| words.wishes(settings))?;
     let token = identity::token(&cx, Api::Manager).await?;
     let object = token.claims.oid.as_deref();
+    let wishes: BTreeSet<&Wish<'_>> = required.iter().flat_map(|(_, wishes)| wishes).collect();
     let mut known: BTreeMap<String, Option<Rules>> = BTreeMap::new();
-    for (id, wish) in &wishes {
-        let Wish::Action { plane, action, scope } = wish else { continue };
-        let key = scope.to_ascii_lowercase();
+    let mut verdicts: BTreeMap<&Wish<'_>, Verdict> = BTreeMap::new();
+    for wish in wishes {
+        let key = wish.scope.to_ascii_lowercase();
         if !known.contains_key(&key) {
-            known.insert(key.clone(), Box::pin(rules(&cx, scope)).await?);
+            known.insert(key.clone(), Box::pin(rules(&cx, &wish.scope)).await?);
         }
-        let status = match known.get(&key).and_then(Option::as_ref) {
-            Some(rules) => judge(&cx, rules, object, *plane, action, scope),
+        let verdict = match known.get(&key).and_then(Option::as_ref) {
+            Some(rules) => judge(rules, object, wish),
             None => {
-                cx.not_proved(wish.to_string(), "the application may not ask what it may do there", Some(PERMISSION));
-                Status::Unknown
+                let why = "the application may not list its own permissions there";
+                Verdict::NotProved(why.to_owned(), Some(PERMISSION))
             }
         };
-        cx.requirement(id, status);
+        verdicts.insert(wish, verdict);
     }
+    for (id, wishes) in &required {
+        let statuses = wishes.iter().filter_map(|wish| verdicts.get(wish)).map(|verdict| match verdict {
+            Verdict::Allowed => Status::Pass,
+            Verdict::Missing | Verdict::LeftOut(..) | Verdict::Denied(_) => Status::Fail,
+            Verdict::NotProved(..) => Status::Unknown,
+        });
+        cx.requirement(id, Status::worst(statuses).unwrap_or(Status::Pass));
+    }
+    tell(&cx, &verdicts);
     Ok(())
+}
+
+/// Reports what is missing, what is denied and what is not proved, each together.
+fn tell(cx: &Cx<Azure>, verdicts: &BTreeMap<&Wish<'_>, Verdict>) {
+    let (mut missing, mut left_out) = (Vec::new(), Vec::new());
+    let (mut denied, mut not_proved) = (BTreeMap::new(), BTreeMap::new());
+    for (wish, verdict) in verdicts {
+        match verdict {
+            Verdict::Allowed => {}
+            Verdict::Missing => missing.push(*wish),
+            Verdict::LeftOut(with, without, list) => {
+                missing.push(*wish);
+                left_out.push(format!(
+                    "A role has {} by `{with}`, and takes it away by `{without}` in {list}.",
+                    wish.action
+                ));
+            }
+            Verdict::Denied(by) => denied.entry(by.as_str()).or_insert_with(Vec::new).push(*wish),
+            Verdict::NotProved(why, needs) => {
+                not_proved.entry((why.as_str(), *needs)).or_insert_with(Vec::new).push(*wish);
+            }
+        }
+    }
+    for ((why, needs), wishes) in not_proved {
+        cx.not_proved(named(&wishes), why, needs);
+    }
+    if !missing.is_empty() {
+        cx.report(lacking(cx, &missing, &left_out));
+    }
+    for (by, wishes) in denied {
+        let message = match wishes.as_slice() {
+            [_] => format!("{} is forbidden by the deny assignment `{by}`.", named(&wishes)),
+            _ => format!(
+                "{} required actions are forbidden by the deny assignment `{by}`: {}.",
+                wishes.len(),
+                named(&wishes)
+            ),
+        };
+        let (title, url) = DENIES_DOC;
+        cx.report(
+            about(cx.finding("action-denied", Cause::PermissionDeniedByPolicy, message), &wishes)
+                .detail(by_requirement(cx.settings(), cx.requires(), &wishes))
+                .remedy("Work elsewhere, or have whoever made the deny assignment (a managed application, a deployment stack) leave the application out; a role does not help.")
+                .doc(title, url),
+        );
+    }
 }
 
 /// What holds at a scope; none where the application may not ask.
@@ -65,14 +134,14 @@ async fn rules(cx: &Cx<Azure>, scope: &str) -> Result<Option<Rules>, Stop> {
     let path = |what: &str| format!("{scope}/providers/Microsoft.Authorization/{what}");
     let grants = match api::list::<Grant>(cx, OPERATION, &path("permissions"), &[VERSION]).await {
         Ok(grants) => grants,
-        Err(stop) if api::denied(&stop) => return Ok(None),
+        Err(stop) if stop.is_denied() => return Ok(None),
         Err(stop) => return Err(stop.map(|finding| finding.subject("scope", scope))),
     };
     // Of all that are listed, those at or above the scope.
     let query = [VERSION, ("$filter", "atScope()")];
     let denies = match api::list::<Deny>(cx, DENIES, &path("denyAssignments"), &query).await {
         Ok(denies) => Some(denies),
-        Err(stop) if api::denied(&stop) => {
+        Err(stop) if stop.is_denied() => {
             let what = format!("that no deny assignment stands against it in {scope}");
             cx.not_proved(what, "the application may not list them", Some(DENIES_PERMISSION));
             None
@@ -82,86 +151,99 @@ async fn rules(cx: &Cx<Azure>, scope: &str) -> Result<Option<Rules>, Stop> {
     Ok(Some(Rules { grants, denies }))
 }
 
-fn judge(cx: &Cx<Azure>, rules: &Rules, object: Option<&str>, plane: Plane, action: &str, scope: &str) -> Status {
-    match held(&rules.grants, plane, action) {
-        Held::Yes => denied(cx, rules, object, plane, action, scope),
+fn judge(rules: &Rules, object: Option<&str>, wish: &Wish<'_>) -> Verdict {
+    let Wish { scope, plane, action } = wish;
+    match held(&rules.grants, *plane, action) {
+        Held::No => return Verdict::Missing,
+        Held::TakenAway(with, without) => {
+            let list = if *plane == Plane::Data { "notDataActions" } else { "notActions" };
+            return Verdict::LeftOut(with, without, list);
+        }
         Held::OnCondition => {
             let why = "the role that allows it has a condition, which only the request itself decides";
-            cx.not_proved(format!("{action} in {scope}"), why, None);
-            Status::Unknown
+            return Verdict::NotProved(why.to_owned(), None);
         }
-        Held::TakenAway(with, without) => {
-            let message = format!("The application may not {action} in {scope}: its role leaves it out.");
-            let list = if plane == Plane::Data { "notDataActions" } else { "notActions" };
-            let detail = format!("A role has it by `{with}`, and takes it away by `{without}` in {list}.");
-            cx.report(missing(cx, "action-left-out", action, scope, message).detail(detail));
-            Status::Fail
-        }
-        Held::No => {
-            let message = format!("The application may not {action} in {scope}: none of its roles has it.");
-            let finding = missing(cx, "action-missing", action, scope, message);
-            let known = if rules.grants.is_empty() { "It has no role there at all." } else { "" };
-            cx.report(if known.is_empty() { finding } else { finding.detail(known) });
-            Status::Fail
-        }
+        Held::Yes => {}
+    }
+    let against = || rules.denies.iter().flatten().filter(|deny| deny.forbids(*plane, action, scope));
+    if let Some(deny) = against().find(|deny| deny.about(object) == About::Them) {
+        return Verdict::Denied(deny.name().to_owned());
+    }
+    match against().find(|deny| deny.about(object) == About::Perhaps) {
+        Some(deny) => Verdict::NotProved(
+            format!(
+                "the deny assignment `{}` forbids it to groups, and whether the application is in one is not known",
+                deny.name()
+            ),
+            None,
+        ),
+        None => Verdict::Allowed,
     }
 }
 
-fn missing(cx: &Cx<Azure>, code: &str, action: &str, scope: &str, message: String) -> Finding {
+/// The finding for everything that no role has, or that a role leaves out.
+fn lacking(cx: &Cx<Azure>, missing: &[&Wish<'_>], left_out: &[String]) -> Finding {
+    let all_left_out = left_out.len() == missing.len();
+    let (code, why) = match all_left_out {
+        true => ("action-left-out", "its roles leave that out"),
+        false => ("action-missing", "none of its roles has that"),
+    };
+    let message = match missing {
+        [_] => format!("The application may not {}: {why}.", named(missing)),
+        _ => format!("{} required actions are not allowed: {}.", missing.len(), named(missing)),
+    };
     let (title, url) = ROLES_DOC;
-    let mut finding = cx
-        .finding(code, Cause::PermissionInsufficient, message)
-        .subject("action", action)
+    let mut lines = left_out.to_vec();
+    lines.push(by_requirement(cx.settings(), cx.requires(), missing));
+    let mut finding = about(cx.finding(code, Cause::PermissionInsufficient, message), missing)
         .or_else(Cause::ProviderPropagation, Confidence::Possible)
-        .command(
-            "Look which role has the action, and assign it; it takes some minutes until it holds.",
-            [
-                "az",
-                "role",
-                "assignment",
-                "create",
-                "--assignee",
-                &cx.settings().client_id,
-                "--role",
-                "ROLE",
-                "--scope",
-                scope,
-            ],
-        )
+        .detail(lines.join("\n"))
         .doc(title, url);
-    if let Some(remedy) = finding.remedies.last_mut() {
-        remedy.who = Some("owner or role based access control administrator of the scope".to_owned());
+    let application = &cx.settings().client_id;
+    for role in role::smallest(&cx.integration().name, missing) {
+        let make = ["az", "role", "definition", "create", "--role-definition", &role.definition];
+        finding = finding.command("Make the smallest role that grants this.", make);
+        for scope in &role.scopes {
+            let assign = ["az", "role", "assignment", "create", "--assignee", application, "--role", &role.name];
+            let text = "Assign it to the application; it takes some minutes until it holds.";
+            finding = finding.command(text, assign.into_iter().chain(["--scope", scope]));
+        }
+    }
+    for remedy in &mut finding.remedies {
+        remedy.who = Some("owner or user access administrator of the scope".to_owned());
     }
     finding
 }
 
-/// What deny assignments say of an action that roles allow.
-fn denied(cx: &Cx<Azure>, rules: &Rules, object: Option<&str>, plane: Plane, action: &str, scope: &str) -> Status {
-    let against = rules.denies.iter().flatten().filter(|deny| deny.forbids(plane, action, scope));
-    let mut status = Status::Pass;
-    for deny in against {
-        match deny.about(object) {
-            About::Others => {}
-            About::Perhaps => {
-                let why = format!(
-                    "the deny assignment `{}` forbids it to groups, and whether the application is in one is not known",
-                    deny.name()
-                );
-                cx.not_proved(format!("{action} in {scope}"), why, None);
-                status = Status::Unknown;
-            }
-            About::Them => {
-                let message = format!("{action} in {scope} is forbidden by the deny assignment `{}`.", deny.name());
-                let (title, url) = DENIES_DOC;
-                cx.report(
-                    cx.finding("action-denied", Cause::PermissionDeniedByPolicy, message)
-                        .subject("action", action)
-                        .remedy("Work elsewhere, or have whoever made the deny assignment (a managed application, a deployment stack) leave the application out; a role does not help.")
-                        .doc(title, url),
-                );
-                return Status::Fail;
-            }
-        }
+/// A finding about one action says which.
+fn about(finding: Finding, wishes: &[&Wish<'_>]) -> Finding {
+    match wishes {
+        [wish] => finding.subject("action", wish.action),
+        _ => finding,
     }
-    status
+}
+
+/// Actions as Azure spells them, with the scope of each, or of all.
+fn named(wishes: &[&Wish<'_>]) -> String {
+    let common = wishes.first().map(|first| &first.scope).filter(|first| wishes.iter().all(|it| it.scope == **first));
+    let one = |wish: &&Wish<'_>| match common {
+        Some(_) => wish.action.to_owned(),
+        None => format!("{} in {}", wish.action, wish.scope),
+    };
+    let words: Vec<String> = wishes.iter().take(NAMED).map(one).collect();
+    let more = match wishes.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("{}{more}{}", words.join(", "), common.map(|scope| format!(" in {scope}")).unwrap_or_default())
+}
+
+/// What each requirement wants of these, a line for each.
+fn by_requirement(settings: &Settings, required: &[Required<Requirement>], of: &[&Wish<'_>]) -> String {
+    let lines = required.iter().filter_map(|Required { id, words }| {
+        let wishes = words.wishes(settings)?;
+        let actions: Vec<&str> = wishes.iter().filter(|wish| of.contains(wish)).map(|wish| wish.action).collect();
+        (!actions.is_empty()).then(|| format!("{id}: {}", actions.join(", ")))
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use lineman_sdk::prelude::*;
 
 use crate::cloud::Api;
-use crate::requirement::{Plane, Wish};
-use crate::{Azure, api};
+use crate::requires::Plane;
+use crate::{Azure, api, arm};
 
 pub(crate) const OPERATION: &str = "GET /subscriptions/{subscriptionId}/providers/{resourceProviderNamespace}";
 const VERSION: (&str, &str) = ("api-version", "2021-04-01");
@@ -32,7 +32,7 @@ pub(crate) async fn check(cx: Cx<Azure>) -> Outcome {
     for (namespace, requirement) in wanted.values() {
         let state = match state(&cx, &subscription, namespace).await {
             Ok(state) => state,
-            Err(stop) if api::denied(&stop) => {
+            Err(stop) if stop.is_denied() => {
                 let why = "the application may not look at resource providers";
                 cx.not_proved(format!("that {namespace} is registered"), why, Some("*/read"));
                 requirement.iter().for_each(|id| cx.requirement(id, Status::Unknown));
@@ -64,20 +64,17 @@ fn wanted<'a>(cx: &'a Cx<Azure>, subscription: &str) -> Wanted<'a> {
     let mut wanted = Wanted::new();
     let own = format!("/subscriptions/{subscription}").to_ascii_lowercase();
     for requirement in cx.requires() {
-        match Wish::read(requirement, cx.settings()) {
-            Ok(Wish::Provider(namespace)) => {
-                wanted.insert(namespace.to_ascii_lowercase(), (namespace, Some(requirement.id.as_str())));
+        let words = &requirement.words;
+        // What cannot be one is told by `azure/config`.
+        if let Some(namespace) = words.resource_provider.clone().filter(|namespace| arm::is_namespace(namespace)) {
+            wanted.insert(namespace.to_ascii_lowercase(), (namespace, Some(requirement.id.as_str())));
+        }
+        for wish in words.wishes(cx.settings()).into_iter().flatten() {
+            let writes = wish.plane == Plane::Control && wish.action.to_ascii_lowercase().ends_with("/write");
+            let namespace = wish.action.split('/').next().unwrap_or_default();
+            if writes && wish.scope.to_ascii_lowercase().starts_with(&own) && !always_there(namespace) {
+                wanted.entry(namespace.to_ascii_lowercase()).or_insert((namespace.to_owned(), None));
             }
-            Ok(Wish::Action { plane: Plane::Control, action, scope })
-                if action.to_ascii_lowercase().ends_with("/write") && scope.to_ascii_lowercase().starts_with(&own) =>
-            {
-                let namespace = action.split('/').next().unwrap_or_default().to_owned();
-                if !always_there(&namespace) {
-                    wanted.entry(namespace.to_ascii_lowercase()).or_insert((namespace, None));
-                }
-            }
-            // What cannot be read is told by `azure/config`.
-            Ok(Wish::Action { .. }) | Err(_) => {}
         }
     }
     wanted

@@ -29,7 +29,7 @@ pub(crate) async fn check(cx: Cx<Azure>) -> Outcome {
     match api::read::<Page>(&answer) {
         Ok(_) => Ok(()),
         // A role for something else need not have it.
-        Err(stop) if api::denied(&stop) => {
+        Err(stop) if stop.is_denied() => {
             let why = "the application may not list resource groups";
             cx.not_proved("that something in the subscription can be read", why, Some(PERMISSION));
             Ok(())

@@ -51,7 +51,7 @@ pub(crate) async fn check(cx: Cx<Azure>) -> Outcome {
         Ok(all) => all,
         Err(stop) => {
             let why = match stop.finding() {
-                Some(_) if api::denied(&stop) => "the application may not read itself in Graph".to_owned(),
+                Some(_) if stop.is_denied() => "the application may not read itself in Graph".to_owned(),
                 Some(finding) => format!("Graph does not tell: {}", finding.message.trim_end_matches('.')),
                 None => "Graph was not asked".to_owned(),
             };

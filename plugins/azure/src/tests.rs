@@ -115,6 +115,105 @@ async fn requirements_are_proved_denied_or_listed_as_not_proved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn missing_actions_come_together_with_the_smallest_role() {
+    let server = server();
+    let web = format!("/subscriptions/{PROD}/resourceGroups/web");
+    let harness = with_secret(&server, "narrow", json!({ "client_id": NARROW }))
+        .requires("disk", json!({ "terraform": "azurerm_managed_disk", "operations": ["create"], "scope": web }))
+        .requires("keys", json!({ "data_action": "Microsoft.KeyVault/vaults/secrets/getSecret/action", "scope": web }))
+        .requires("net", json!({ "terraform": "azurerm_virtual_network", "scope": web }));
+    let seen = harness.check("permissions").await;
+    assert_eq!(seen.summary(), "fail azure/action-missing permission.insufficient", "{:?}", seen.findings);
+    let finding = &seen.findings[0];
+    let expect = format!(
+        "2 required actions are not allowed: Microsoft.Compute/disks/write, \
+         Microsoft.KeyVault/vaults/secrets/getSecret/action in {web}."
+    );
+    assert_eq!(finding.message, expect);
+    let detail = "disk: Microsoft.Compute/disks/write\nkeys: Microsoft.KeyVault/vaults/secrets/getSecret/action";
+    assert_eq!(finding.detail.as_deref(), Some(detail));
+    let [make, assign] = finding.remedies.as_slice() else { panic!("{:?}", finding.remedies) };
+    assert_eq!(make.argv[..5], ["az", "role", "definition", "create", "--role-definition"]);
+    let role: Value = serde_json::from_str(&make.argv[5]).unwrap();
+    assert_eq!(role["Actions"], json!(["Microsoft.Compute/disks/write"]));
+    assert_eq!(role["DataActions"], json!(["Microsoft.KeyVault/vaults/secrets/getSecret/action"]));
+    assert_eq!(role["AssignableScopes"], json!([web]));
+    assert!(
+        assign.argv.ends_with(&["--scope".to_owned(), web]) && assign.argv.iter().any(|word| role["Name"] == *word)
+    );
+    let statuses: Vec<(&str, Status)> =
+        seen.outcome.requirements.iter().map(|one| (one.id.as_str(), one.status)).collect();
+    assert_eq!(statuses, [("disk", Status::Fail), ("keys", Status::Fail), ("net", Status::Pass)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_not_be_looked_at_is_listed_with_what_would_let_it_be() {
+    let server = server();
+    let net = format!("/subscriptions/{PROD}/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/main");
+    for (check, words, needs) in [
+        (
+            "resource-groups",
+            json!({ "resource_group": "net" }),
+            "Microsoft.Resources/subscriptions/resourceGroups/read",
+        ),
+        ("network", json!({ "vnet": net, "subnets": ["apps"] }), "Microsoft.Network/virtualNetworks/read"),
+        ("capacity", json!({ "region": "westeurope" }), "Microsoft.Resources/subscriptions/locations/read"),
+        ("capacity", json!({ "sku": "Standard_D4s_v5", "region": "westeurope" }), "Microsoft.Compute/skus/read"),
+        (
+            "quota",
+            json!({ "quota": { "name": "cores", "region": "westeurope" } }),
+            "Microsoft.Compute/locations/usages/read",
+        ),
+        (
+            "policy",
+            json!({ "policy": { "type": "azurerm_subnet", "region": "westeurope" } }),
+            "Microsoft.PolicyInsights/checkPolicyRestrictions/read",
+        ),
+    ] {
+        let harness = with_secret(&server, "narrow", json!({ "client_id": NARROW })).requires("r", words);
+        let seen = harness.check(check).await;
+        assert_eq!(seen.summary(), "pass", "{check}: {:?}", seen.findings);
+        let listed: Vec<Option<&str>> = seen.outcome.not_proved.iter().map(|it| it.needs.as_deref()).collect();
+        assert_eq!(listed, [Some(needs)], "{check}");
+        assert_eq!(seen.outcome.requirements[0].status, Status::Unknown, "{check}");
+    }
+}
+
+/// What a report's first cause does not show of networks and policies.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_one_thing_is_told_together_and_what_depends_is_listed() {
+    let server = server();
+    let check = async |check: &str, words: Value| {
+        with_secret(&server, "current", json!({})).requires("r", words).check(check).await
+    };
+    let net = format!("/subscriptions/{PROD}/resourceGroups/net/providers/Microsoft.Network/virtualNetworks/main");
+    let words = json!({ "vnet": net, "subnets": ["full"], "delegation": "Microsoft.Web/serverFarms" });
+    let seen = check("network", words).await;
+    assert_eq!(seen.summary(), "fail azure/subnet-delegation dependency.unfit", "{:?}", seen.findings);
+    let expect = "The subnet full is delegated to no service, and Microsoft.Web/serverFarms is needed; \
+                  it has no free address of 3.";
+    assert_eq!(seen.findings[0].message, expect);
+    assert_eq!(seen.findings[0].remedies.len(), 2);
+    // Azure does not count a gateway's subnet.
+    let seen = check("network", json!({ "vnet": net, "subnets": ["GatewaySubnet"] })).await;
+    assert_eq!((seen.summary().as_str(), seen.outcome.requirements[0].status), ("pass", Status::Unknown));
+    // The machine may not be in that region, and the assignment is named with its id.
+    let seen = check("policy", json!({ "policy": { "type": "Microsoft.Web/sites", "region": "eastus" } })).await;
+    let named = format!("/subscriptions/{PROD}/providers/microsoft.authorization/policyassignments/allowed-locations");
+    assert_eq!(seen.findings[0].subject.as_ref().map(|it| it.name.as_str()), Some(named.as_str()));
+    assert!(seen.findings[0].message.ends_with("location must not be eastus."), "{:?}", seen.findings);
+    // What a policy makes of a tag or a property that is not given is not known.
+    for (kind, by) in [
+        ("azurerm_storage_account", "tags.owner must be set"),
+        ("azurerm_key_vault", "Microsoft.KeyVault/vaults/publicNetworkAccess"),
+    ] {
+        let seen = check("policy", json!({ "policy": { "type": kind, "region": "westeurope" } })).await;
+        assert_eq!((seen.summary().as_str(), seen.outcome.requirements[0].status), ("pass", Status::Unknown));
+        assert!(seen.outcome.not_proved[0].why.contains(by), "{:?}", seen.outcome.not_proved);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_secret_does_not_say_is_listed() {
     let server = server();
     let seen = with_secret(&server, "current", json!({})).check("secret").await;

@@ -67,8 +67,3 @@ pub(crate) fn is_gitlabs(answer: &Answer) -> bool {
     let body: serde_json::Value = serde_json::from_slice(answer.bytes()).unwrap_or_default();
     body.get("message").or(body.get("error")).is_some()
 }
-
-/// Whether a permission is all that was missing.
-pub(crate) fn denied(stop: &Stop) -> bool {
-    stop.finding().is_some_and(|finding| finding.cause == Cause::PermissionInsufficient)
-}

@@ -83,7 +83,7 @@ async fn judge(cx: &Cx<GitLab>, environment: &str, name: &str) -> Result<Status,
     let answer = api::get(cx, "GET /projects/:id/environments", &path, Some(&query)).await?;
     let found: Vec<Environment> = match api::read(&answer) {
         Ok(found) => found,
-        Err(stop) if api::denied(&stop) => {
+        Err(stop) if stop.is_denied() => {
             let what = format!("that {name} has the environment {environment}");
             cx.not_proved(what, "the token may not look at environments", Some("the role reporter"));
             return Ok(Status::Unknown);
@@ -126,7 +126,7 @@ async fn protection(cx: &Cx<GitLab>, environment: &str, name: &str) -> Outcome {
             cx.not_proved(what, holds.join("; "), None);
             Ok(())
         }
-        Err(stop) if api::denied(&stop) => {
+        Err(stop) if stop.is_denied() => {
             cx.not_proved(what, "the token may not look at its protection", Some("the role maintainer"));
             Ok(())
         }

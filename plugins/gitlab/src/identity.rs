@@ -70,7 +70,7 @@ async fn ask(cx: &Cx<GitLab>) -> Result<Identity, Stop> {
     let username = match api::read::<User>(&answer) {
         Ok(user) => Some(user.username),
         // Good for something else: what was said of the token itself stands.
-        Err(stop) if api::denied(&stop) && scopes.is_some() => None,
+        Err(stop) if stop.is_denied() && scopes.is_some() => None,
         Err(stop) => return Err(stop),
     };
     Ok(Identity { username, scopes })

@@ -28,7 +28,7 @@ pub(crate) async fn version(cx: Cx<GitLab>) -> Outcome {
     let answer = api::get(&cx, "GET /version", &["version"], None).await?;
     let version = match api::read::<Version>(&answer) {
         Ok(Version { version }) => version,
-        Err(stop) if api::denied(&stop) => {
+        Err(stop) if stop.is_denied() => {
             cx.not_proved("the version of the GitLab", "the token may not ask for it", Some("read_user"));
             return Ok(());
         }

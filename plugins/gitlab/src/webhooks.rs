@@ -152,7 +152,7 @@ async fn list(cx: &Cx<GitLab>, name: &str) -> Result<Option<Vec<Hook>>, Stop> {
         let answer = api::get(cx, OPERATION, &["projects", name, "hooks"], Some(&query)).await?;
         let hooks: Vec<Hook> = match api::read(&answer) {
             Ok(hooks) => hooks,
-            Err(stop) if api::denied(&stop) => return Ok(None),
+            Err(stop) if stop.is_denied() => return Ok(None),
             Err(stop) => return Err(stop.map(|finding| finding.subject("project", name))),
         };
         let last = hooks.len() < PAGE;

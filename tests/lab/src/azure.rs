@@ -2,7 +2,8 @@
 //! works and what it may do.
 //!
 //! The world is data (`worlds/azure.toml`): tenants, applications and their credentials,
-//! subscriptions, roles and deny assignments. Answers have the shape and the words that Microsoft
+//! subscriptions, roles and deny assignments; and `worlds/azure-resources.toml`: what is in a
+//! subscription, and the policies on it. Answers have the shape and the words that Microsoft
 //! documents or is on record with. Assertions are verified for real: signature, thumbprint, audience
 //! and times of those that an application signs, signature and times of those of the other identity
 //! provider. Faults that the world cannot express are played from `faults.toml`
@@ -49,7 +50,8 @@ pub struct Variant {
 impl Server {
     /// Serves the world.
     pub fn start(tls: Tls, variant: Variant) -> Result<Server> {
-        let world: World = toml::from_str(include_str!("../worlds/azure.toml"))?;
+        let mut world: World = toml::from_str(include_str!("../worlds/azure.toml"))?;
+        world.resources = toml::from_str(include_str!("../worlds/azure-resources.toml"))?;
         let faults = Injection::default();
         if let Some(id) = variant.fault {
             faults.always(Fault::named(id)?);
@@ -186,7 +188,7 @@ impl Hub {
             ("GET", [tenant, "v2.0", ".well-known", "openid-configuration"]) => self.discovery(tenant),
             ("POST", [tenant, "oauth2", "v2.0", "token"]) => self.token(request, tenant),
             ("GET", ["v1.0", call]) => self.graph(request, call),
-            ("GET", ["subscriptions", ..] | ["providers", ..]) => self.manage(request, segments),
+            ("GET" | "POST", ["subscriptions", ..] | ["providers", ..]) => self.manage(request, segments),
             _ => Err(failed(404, "NotFound", "There is nothing of that name.")),
         }
     }
@@ -349,6 +351,9 @@ fn operation(method: &str, segments: &[&str]) -> String {
         ["v1.0", call] => format!("v1.0/{}", call.split('(').next().unwrap_or_default()),
         [.., "providers", "Microsoft.Authorization", what] => {
             format!("{{scope}}/providers/Microsoft.Authorization/{what}")
+        }
+        [.., "providers", "Microsoft.PolicyInsights", what] => {
+            format!("{{scope}}/providers/Microsoft.PolicyInsights/{what}")
         }
         ["subscriptions", _, "providers", _] => {
             "subscriptions/{subscriptionId}/providers/{resourceProviderNamespace}".to_owned()

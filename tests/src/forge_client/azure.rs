@@ -59,6 +59,12 @@ impl ForgeClient {
                     return Ok(Some(said.text));
                 }
             }
+            for path in required(integration, subscription) {
+                let said = self.curl_with(integration, &authorization, &path, &[])?;
+                if !said.good {
+                    return Ok(Some(said.text));
+                }
+            }
         }
         Ok(None)
     }
@@ -99,4 +105,26 @@ impl ForgeClient {
         let (good, signature, error) = run(command.arg(&key), &signed)?;
         Ok(if good { Ok(format!("{signed}.{}", BASE64URL.encode(signature))) } else { Err(error) })
     }
+}
+
+/// The resource groups and networks that are required, as whoever provisions asks for them first.
+fn required(integration: &Integration, subscription: &str) -> Vec<String> {
+    let asks = |words: &toml::Table| {
+        let text = |word: &str| words.get(word).and_then(toml::Value::as_str);
+        let subnet =
+            words.get("subnets").and_then(|list| list.get(0)?.as_str()).filter(|subnet| subnet.starts_with('/'));
+        let network = match (text("vnet"), text("resource_group"), subnet) {
+            (Some(id), _, _) if id.starts_with('/') => id.to_owned(),
+            (Some(name), Some(group), _) => format!(
+                "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Network/virtualNetworks/{name}"
+            ),
+            (None, Some(group), _) => {
+                return Some(format!("/subscriptions/{subscription}/resourcegroups/{group}?api-version=2021-04-01"));
+            }
+            (None, None, Some(subnet)) => subnet.split("/subnets/").next()?.to_owned(),
+            _ => return None,
+        };
+        Some(format!("{network}?api-version=2024-05-01"))
+    };
+    integration.requires.iter().filter_map(asks).collect()
 }

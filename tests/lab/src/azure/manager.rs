@@ -21,6 +21,14 @@ impl Hub {
                 "Authentication failed. The 'Authorization' header is missing.",
             ));
         };
+        if request.method == "POST" {
+            return match segments {
+                [scope @ .., "providers", "Microsoft.PolicyInsights", "checkPolicyRestrictions"] => {
+                    self.policies(request, name, application, scope)
+                }
+                _ => Err(failed(404, "NotFound", "There is nothing of that name.")),
+            };
+        }
         match (segments, subscription) {
             (["subscriptions"], _) => {
                 let visible =
@@ -54,8 +62,96 @@ impl Hub {
                 };
                 Ok(said(200, &json!({ "namespace": known, "registrationState": state, "resourceTypes": [] })))
             }
+            ([_, id, below @ ..], Some(_)) => self.resource(request, name, application, id, below),
             _ => Err(failed(404, "NotFound", "There is nothing of that name.")),
         }
+    }
+
+    /// What is below a subscription, for whoever may look at it.
+    fn resource(
+        &self,
+        request: &Request,
+        name: &str,
+        application: &Application,
+        id: &str,
+        below: &[&str],
+    ) -> Result<Response, Refusal> {
+        let path = below.join("/");
+        let known = self.world.resources.resource.iter().find(|resource| resource.path.eq_ignore_ascii_case(&path));
+        let Some(resource) = known else {
+            let group = |name: &str| format!("resourcegroups/{name}");
+            return Err(match below {
+                [_, group_name, ..]
+                    if !self
+                        .world
+                        .resources
+                        .resource
+                        .iter()
+                        .any(|it| it.path.eq_ignore_ascii_case(&group(group_name))) =>
+                {
+                    let words = format!("Resource group '{group_name}' could not be found.");
+                    failed(404, "ResourceGroupNotFound", &words)
+                }
+                [_, group_name, _, rest @ ..] => {
+                    let words = format!(
+                        "The Resource '{}' under resource group '{group_name}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix",
+                        rest.join("/")
+                    );
+                    failed(404, "ResourceNotFound", &words)
+                }
+                _ => failed(404, "NotFound", "There is nothing of that name."),
+            });
+        };
+        let scope = match below {
+            ["resourceGroups" | "resourcegroups", group, ..] => format!("/subscriptions/{id}/resourceGroups/{group}"),
+            _ => format!("/subscriptions/{id}"),
+        };
+        self.allowed(name, application, &scope, &resource.action)?;
+        // Lists of SKUs are of one region alone, where it is asked for.
+        let filter = request.parameters().into_iter().find(|(key, _)| key == "$filter").map(|(_, value)| value);
+        let mut body = json!(resource.body);
+        if let (Some(filter), Some(list)) = (filter, body["value"].as_array_mut()) {
+            let region = filter.strip_prefix("location eq '").and_then(|rest| rest.strip_suffix('\''));
+            list.retain(|one| {
+                one["locations"].as_array().is_some_and(|own| own.iter().any(|it| it.as_str() == region))
+            });
+        }
+        Ok(said(200, &body))
+    }
+
+    /// What Azure Policy makes of a resource to be.
+    fn policies(
+        &self,
+        request: &Request,
+        name: &str,
+        application: &Application,
+        scope: &[&str],
+    ) -> Result<Response, Refusal> {
+        let path = format!("/{}", scope.join("/"));
+        let id = scope.get(1).copied().unwrap_or_default();
+        self.allowed(name, application, &path, "Microsoft.PolicyInsights/checkPolicyRestrictions/read")?;
+        let asked: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let here = self
+            .world
+            .resources
+            .policy
+            .iter()
+            .filter(|policy| within(&path, &format!("/subscriptions/{id}{}", policy.scope)));
+        let (mut fields, mut evaluations) = (Vec::new(), Vec::new());
+        for (field, evaluation) in here.map(|policy| policy.tells(id, &asked)) {
+            fields.extend(field);
+            evaluations.extend(evaluation);
+        }
+        Ok(said(
+            200,
+            &json!({ "fieldRestrictions": fields, "contentEvaluationResult": { "policyEvaluations": evaluations } }),
+        ))
+    }
+
+    /// Goes on only where a role at or above the scope has the action.
+    fn allowed(&self, name: &str, application: &Application, scope: &str, action: &str) -> Result<(), Refusal> {
+        let mut own = self.world.grant.iter().filter(|grant| grant.application == name && within(scope, &grant.scope));
+        if own.any(|grant| grant.allows(action)) { Ok(()) } else { Err(refused(application, scope, action)) }
     }
 
     /// A subscription that the caller's tenant could be asked about. Who comes without a token, or with
@@ -96,14 +192,7 @@ impl Hub {
     }
 
     fn permitted(&self, name: &str, application: &Application, scope: &str, action: &str) -> Result<(), Refusal> {
-        if self.sees(name, scope) {
-            return Ok(());
-        }
-        let (id, object) = (&application.id, &application.object);
-        let words = format!(
-            "The client '{id}' with object id '{object}' does not have authorization to perform action '{action}' over scope '{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials."
-        );
-        Err(failed(403, "AuthorizationFailed", &words))
+        if self.sees(name, scope) { Ok(()) } else { Err(refused(application, scope, action)) }
     }
 
     fn rules(&self, name: &str, application: &Application, scope: &str, what: &str) -> Result<Response, Refusal> {
@@ -117,11 +206,7 @@ impl Hub {
             "denyAssignments" => {
                 // As the built-in roles Reader and Contributor have it; a narrower role has not.
                 if !self.sees(name, scope) || application.secrets.contains_key("narrow") {
-                    let words = format!(
-                        "The client '{}' with object id '{}' does not have authorization to perform action 'Microsoft.Authorization/denyAssignments/read' over scope '{scope}' or the scope is invalid.",
-                        application.id, application.object
-                    );
-                    return Err(failed(403, "AuthorizationFailed", &words));
+                    return Err(refused(application, scope, "Microsoft.Authorization/denyAssignments/read"));
                 }
                 let there = self.world.deny.iter().filter(|deny| within(scope, &deny.scope));
                 there.map(|deny| deny.shown()).collect()
@@ -130,6 +215,14 @@ impl Hub {
         };
         Ok(said(200, &json!({ "value": list })))
     }
+}
+
+fn refused(application: &Application, scope: &str, action: &str) -> Refusal {
+    let (id, object) = (&application.id, &application.object);
+    let words = format!(
+        "The client '{id}' with object id '{object}' does not have authorization to perform action '{action}' over scope '{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials."
+    );
+    failed(403, "AuthorizationFailed", &words)
 }
 
 fn shown(subscription: &Subscription) -> Value {

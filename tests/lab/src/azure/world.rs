@@ -16,6 +16,18 @@ pub(super) struct World {
     pub(super) subscription: BTreeMap<String, Subscription>,
     pub(super) grant: Vec<Grant>,
     pub(super) deny: Vec<Deny>,
+    #[serde(skip)]
+    pub(super) resources: Resources,
+}
+
+/// What `worlds/azure-resources.toml` is made of.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Resources {
+    /// What Resource Manager shows at a path.
+    pub(super) resource: Vec<Resource>,
+    /// Assignments of Azure Policy.
+    pub(super) policy: Vec<Policy>,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +109,12 @@ pub(super) struct Grant {
 }
 
 impl Grant {
+    /// Whether it has an action on resources.
+    pub(super) fn allows(&self, action: &str) -> bool {
+        let has = |list: &[String]| list.iter().any(|pattern| stands_for(pattern, action));
+        has(&self.actions) && !has(&self.not_actions)
+    }
+
     pub(super) fn shown(&self) -> Value {
         let mut shown = json!({
             "actions": self.actions, "notActions": self.not_actions,
@@ -107,6 +125,98 @@ impl Grant {
             shown["conditionVersion"] = "2.0".into();
         }
         shown
+    }
+}
+
+/// What is shown to whoever may look at it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Resource {
+    /// Below the subscription.
+    pub(super) path: String,
+    /// The action that it takes to look.
+    pub(super) action: String,
+    pub(super) body: toml::Table,
+    /// Where the form of the answer is documented.
+    #[serde(rename = "source")]
+    _source: String,
+}
+
+/// An assignment of a policy with the effect `deny`: resources of some types must be somewhere, must
+/// have a tag, or must not be.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Policy {
+    pub(super) name: String,
+    /// Below the subscription.
+    #[serde(default)]
+    pub(super) scope: String,
+    /// Of which types it speaks; of all where there are none.
+    #[serde(default)]
+    types: Vec<String>,
+    /// Where they may be.
+    #[serde(default)]
+    locations: Vec<String>,
+    /// Which tag they must have.
+    tag: Option<String>,
+    /// Which property must not be missing.
+    property: Option<String>,
+}
+
+impl Policy {
+    /// What `checkPolicyRestrictions` tells of a resource: restrictions of fields that are pending, and
+    /// evaluations of the content ("Policy Restrictions - Check At Subscription Scope").
+    pub(super) fn tells(&self, subscription: &str, asked: &Value) -> (Option<Value>, Option<Value>) {
+        let content = &asked["resourceDetails"]["resourceContent"];
+        let kind = content["type"].as_str().unwrap_or_default().to_ascii_lowercase();
+        if !self.types.is_empty() && !self.types.iter().any(|own| own.eq_ignore_ascii_case(&kind)) {
+            return (None, None);
+        }
+        let authorization = format!("/subscriptions/{subscription}{}/providers/microsoft.authorization", self.scope);
+        let policy = json!({
+            "policyDefinitionId": format!("/providers/microsoft.authorization/policydefinitions/{}", self.name),
+            "policyAssignmentId": format!("{authorization}/policyassignments/{}", self.name),
+        });
+        let pending = |name: &str| {
+            let fields = asked["pendingFields"].as_array();
+            fields.into_iter().flatten().find(|field| field["field"] == name).map(|field| field["values"].clone())
+        };
+        let restricted = |field: &str, result: &str, values: Value| {
+            let mut restriction = json!({ "result": result, "policy": policy.clone() });
+            if !values.is_null() {
+                restriction["values"] = values;
+            }
+            Some(json!({ "field": field, "restrictions": [restriction] }))
+        };
+        let denied = |path: &str, value: Value, operator: &str, target: Value| {
+            let expression = json!({
+                "result": "True", "expressionKind": "Field", "expression": path, "path": path,
+                "expressionValue": value, "targetValue": target, "operator": operator,
+            });
+            let details = json!({ "evaluatedExpressions": [expression] });
+            Some(
+                json!({ "policyInfo": policy.clone(), "evaluationResult": "NonCompliant", "evaluationDetails": details }),
+            )
+        };
+        if !self.locations.is_empty() {
+            let values = pending("location").unwrap_or_default();
+            let bad: Vec<&Value> = values.as_array().into_iter().flatten().collect();
+            let bad: Vec<&&Value> =
+                bad.iter().filter(|value| !self.locations.iter().any(|own| **value == own.as_str())).collect();
+            return if bad.is_empty() { (None, None) } else { (restricted("location", "Deny", json!(bad)), None) };
+        }
+        if let Some(tag) = &self.tag {
+            let field = format!("tags.{tag}");
+            return match pending("tags") {
+                Some(_) => (restricted(&field, "Required", Value::Null), None),
+                None if content["tags"][tag].is_string() => (None, None),
+                None => (None, denied(&field, Value::Null, "Exists", json!("false"))),
+            };
+        }
+        match &self.property {
+            Some(property) => (None, denied(property, Value::Null, "NotEquals", json!("Disabled"))),
+            None => (None, denied("type", json!(kind), "Equals", json!(kind))),
+        }
     }
 }
 
@@ -137,4 +247,15 @@ impl Deny {
 pub(super) fn secret(name: &str) -> String {
     let seed = format!("{name}.0lineman-0lab0_").repeat(4);
     format!("{}8Q~{}", &seed[..3], &seed[..34])
+}
+
+/// Whether a pattern with one `*` at most stands for an action.
+fn stands_for(pattern: &str, action: &str) -> bool {
+    let (pattern, action) = (pattern.to_ascii_lowercase(), action.to_ascii_lowercase());
+    match pattern.split_once('*') {
+        Some((start, end)) => {
+            action.len() >= start.len() + end.len() && action.starts_with(start) && action.ends_with(end)
+        }
+        None => pattern == action,
+    }
 }
