@@ -183,7 +183,8 @@ impl Window<'_> {
         record.level = Some(Level::Trouble);
     }
 
-    /// The lines that follow a time, or those around one that has none.
+    /// The lines that follow a time, or those around one that has none. What begins a diagnostic
+    /// belongs to none before it: it happened after them, and they may be of another level.
     fn gather_loose(&self, line: &Range<usize>, hit: &Framed<'_>, record: &mut Record) {
         record.loose = !hit.timed;
         let (mut passed, mut found) = (0, 0);
@@ -205,11 +206,16 @@ impl Window<'_> {
                 break;
             }
             record.time = record.time.or(framed.time);
-            record.lines.insert(0, own(&at, &framed));
             found += 1;
-            if framed.timed {
+            let is_whole = DIAGNOSTIC.is_match(&record.lines[0].message);
+            if !is_whole {
+                record.lines.insert(0, own(&at, &framed));
+            }
+            if framed.timed && !is_whole {
                 record.level = framed.level;
                 record.loose = false;
+            }
+            if framed.timed {
                 break;
             }
         }

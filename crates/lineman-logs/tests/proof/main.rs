@@ -105,6 +105,17 @@ fn a_line_without_end_and_garbage_are_read_to_their_ends() {
 }
 
 #[test]
+fn what_begins_a_diagnostic_is_none_of_what_stands_before() {
+    let own = catalogs();
+    let all: Vec<&Catalog> = own.iter().chain(Catalog::shared()).collect();
+    let failure = "Error: creating it: dial tcp: lookup api.example.org on 10.0.0.2:53: no such host\n";
+    let log = format!("2026-01-31T10:00:00Z DEBUG waiting for the queue\n{failure}");
+    let summary = scan(&all, [log.into_bytes()]);
+    let first = summary.groups().first().map(|group| (group.count, group.first.line, group.first.time));
+    assert_eq!(first, Some((1, 2, "2026-01-31T10:00:00Z".parse().ok())));
+}
+
+#[test]
 fn a_secret_in_a_log_is_not_repeated() {
     let own = catalogs();
     let all: Vec<&Catalog> = own.iter().chain(Catalog::shared()).collect();
