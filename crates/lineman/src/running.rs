@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
@@ -15,6 +15,8 @@ use lineman_host::{Confinement, Host, HostOptions, PluginSpec, refused_endpoints
 use lineman_model::{Event, Finding, Report, Vantage};
 use lineman_report::{Format, Style};
 use rustix::process::Signal;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::cli::{Common, RunArgs};
 use crate::executor::Workers;
@@ -117,13 +119,29 @@ pub(crate) async fn run(
     Ok(report)
 }
 
-/// Resolves when the user wants an end.
+/// Resolves when the user wants an end, or already did: from the first call on somebody listens, be
+/// it between two runs.
 pub(crate) async fn interrupted() {
-    // What a shell puts into the background is not to hear; with a handler it would.
-    if lineman_guard::is_ignored(Signal::INT.as_raw()) || tokio::signal::ctrl_c().await.is_err() {
+    static ASKED: OnceLock<watch::Receiver<bool>> = OnceLock::new();
+    let mut asked = ASKED.get_or_init(listen).clone();
+    if asked.wait_for(|asked| *asked).await.is_err() {
         // Without a handler the system does what it always does.
         std::future::pending::<()>().await;
     }
+}
+
+fn listen() -> watch::Receiver<bool> {
+    let (tell, asked) = watch::channel(false);
+    // What a shell puts into the background is not to hear; with a handler it would.
+    if !lineman_guard::is_ignored(Signal::INT.as_raw())
+        && let Ok(mut interrupts) = signal(SignalKind::interrupt())
+    {
+        tokio::spawn(async move {
+            interrupts.recv().await;
+            tell.send_replace(true);
+        });
+    }
+    asked
 }
 
 /// The address that the outside sees this run come from, where the configuration says whom to ask.
