@@ -159,6 +159,10 @@ impl Summary {
             }
         }
         let address = found.origin.as_ref().and_then(|origin| origin.address.clone());
+        let explain = |line| {
+            let explained = Explained::from(found);
+            Explained { matched: Matched { line: Some(line), ..explained.matched }, ..explained }
+        };
         match self.index.get(&key).and_then(|at| self.groups.get_mut(*at)) {
             Some(group) => {
                 group.count += 1;
@@ -166,14 +170,18 @@ impl Summary {
                 if let Some(address) = address {
                     group.add_address(address);
                 }
-                group.last = at;
+                // Writers write between each other's lines, so what is told later may stand before.
+                if is_before(&at, &group.first) {
+                    group.explained = explain(at.line);
+                    group.first = at;
+                } else if !is_before(&at, &group.last) {
+                    group.last = at;
+                }
             }
             None => {
                 self.index.insert(key, self.groups.len());
-                let mut explained = Explained::from(found);
-                explained.matched = Matched { line: Some(at.line), ..explained.matched };
                 self.groups.push(Group {
-                    explained,
+                    explained: explain(at.line),
                     count: 1,
                     first: at.clone(),
                     last: at,
@@ -183,5 +191,33 @@ impl Summary {
                 });
             }
         }
+    }
+}
+
+/// Whether one place stands before the other in the same log.
+fn is_before(one: &Occurrence, other: &Occurrence) -> bool {
+    one.file == other.file && one.line < other.line
+}
+
+#[cfg(test)]
+mod tests {
+    use lineman_catalog::{Catalog, explain};
+
+    use super::*;
+
+    #[test]
+    fn the_first_and_the_last_time_are_those_of_the_log() {
+        let mut summary = Summary::default();
+        for (file, line, host) in [("a", 5, "late"), ("a", 2, "early"), ("a", 4, "between"), ("b", 1, "other")] {
+            let text = format!("curl: (6) Could not resolve host: {host}.example.org");
+            let found = explain(&Catalog::shared(), &text);
+            let at = Occurrence { file: Some(file.to_owned()), line, time: None };
+            summary.add(&Match { message: "same".to_owned(), ..found[0].clone() }, at, None, None);
+        }
+        let [group] = summary.groups()[..] else { panic!("{summary:?}") };
+        let place = |at: &Occurrence| (at.file.clone().unwrap_or_default(), at.line);
+        assert_eq!((place(&group.first), place(&group.last)), (("a".to_owned(), 2), ("b".to_owned(), 1)));
+        assert_eq!((group.count, group.explained.matched.line), (4, Some(2)));
+        assert!(group.explained.matched.text.contains("early"), "{group:?}");
     }
 }
