@@ -210,10 +210,10 @@ impl Window<'_> {
             let is_whole = DIAGNOSTIC.is_match(&record.lines[0].message);
             if !is_whole {
                 record.lines.insert(0, own(&at, &framed));
-            }
-            if framed.timed && !is_whole {
-                record.level = framed.level;
-                record.loose = false;
+                if framed.timed {
+                    record.level = framed.level;
+                    record.loose = false;
+                }
             }
             if framed.timed {
                 break;

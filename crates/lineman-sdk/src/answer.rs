@@ -9,7 +9,7 @@ use serde_json::error::Category;
 use url::Url;
 
 use crate::Stop;
-use crate::cx::{LONGEST_TEXT, recognise};
+use crate::cx::{LONGEST_TEXT, bare, recognise};
 
 /// The most that is read of an answer's body, bytes.
 pub(crate) const BODY_LIMIT: usize = 4 * 1024 * 1024;
@@ -223,16 +223,10 @@ impl Answer {
     /// The exchange as evidence: no query, no credentials, the headers that matter and the
     /// beginning of the body.
     pub fn evidence(&self) -> Evidence {
-        let mut url = self.url.clone();
-        url.set_query(None);
-        url.set_fragment(None);
-        // Neither fails on an address that was contacted.
-        let _ = url.set_password(None);
-        let _ = url.set_username("");
         let body = self.shown(&self.text(), LONGEST_TEXT);
         Evidence::Http {
             method: self.method.to_string(),
-            url: self.redactor.scrub(url.as_str()),
+            url: self.redactor.scrub(bare(&self.url).as_str()),
             status: Some(self.status()),
             headers: self.shown_headers(),
             body: Some(body).filter(|body| !body.is_empty() && !self.may_issue_a_credential()),

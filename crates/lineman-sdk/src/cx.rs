@@ -46,6 +46,17 @@ pub fn abridged(id: &str) -> Option<String> {
     (id.len() >= 16).then(|| format!("{start}…{end}"))
 }
 
+/// An address without what may be secret in it: user, password, query and fragment.
+pub fn bare(url: &Url) -> Url {
+    let mut url = url.clone();
+    url.set_query(None);
+    url.set_fragment(None);
+    // Neither fails on an address with a host.
+    let _ = url.set_password(None);
+    let _ = url.set_username("");
+    url
+}
+
 /// Where a call's events go.
 pub(crate) trait Sink: Send + Sync {
     fn finding(&self, finding: &Finding);

@@ -97,6 +97,7 @@
 
 mod answer;
 mod channel;
+mod contradictions;
 mod cx;
 mod flaw;
 mod http;
@@ -115,7 +116,8 @@ pub mod testing;
 mod transport;
 
 pub use answer::Answer;
-pub use cx::{Cx, HttpCx, abridged};
+pub use contradictions::Contradictions;
+pub use cx::{Cx, HttpCx, abridged, bare};
 pub use flaw::Flaw;
 pub use http::RequestBuilder;
 pub use jiff::Timestamp;

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use lineman_model::{Cause, Finding, Status};
+use lineman_model::{Cause, Finding, Severity, Status};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -38,15 +38,19 @@ impl<'a, P: Provider> Judged<'a, P> {
 
     /// Something is missing or unfit.
     pub fn fails(&mut self, finding: Finding) {
-        self.status = Status::Fail;
+        self.comes_to(Status::Fail);
         self.cx.report(finding);
+    }
+
+    /// Something will hurt, and does not stop what is meant to be done.
+    pub fn warns(&mut self, finding: Finding) {
+        self.comes_to(Status::Warn);
+        self.cx.report(finding.severity(Severity::Warn));
     }
 
     /// Something was not proved: what, why, and the permission that would let it be.
     pub fn unproved(&mut self, what: impl Into<String>, why: impl Into<String>, needs: Option<&str>) {
-        if self.status == Status::Pass {
-            self.status = Status::Unknown;
-        }
+        self.comes_to(Status::Unknown);
         self.cx.not_proved(what, why, needs);
     }
 
@@ -65,6 +69,15 @@ impl<'a, P: Provider> Judged<'a, P> {
             }
             Err(stop) => Err(stop),
         }
+    }
+
+    /// Whether nothing was found against it.
+    pub fn passes(&self) -> bool {
+        self.status == Status::Pass
+    }
+
+    fn comes_to(&mut self, status: Status) {
+        self.status = Status::worst([self.status, status]).unwrap_or(status);
     }
 
     /// Records what it came to.

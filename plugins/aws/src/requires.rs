@@ -78,6 +78,9 @@ pub(crate) struct Quota {
     pub(crate) need: Option<u32>,
 }
 
+/// The subjects that may stand in one requirement.
+const NETWORK: [&str; 3] = ["vpc", "subnets", "security_groups"];
+
 impl Requirement {
     /// The words that say what the requirement is about, of those that it has. Good ones have one,
     /// or several of the network.
@@ -105,7 +108,7 @@ impl Requirement {
 
     /// Itself, where it is about a network.
     pub(crate) fn network(&self) -> Option<&Requirement> {
-        self.about(&["vpc", "subnets", "security_groups"])
+        self.about(&NETWORK)
     }
 
     /// Itself, where it is about what holds data.

@@ -1,11 +1,12 @@
 //! `github/environments`: the deployment environments that are required exist. What holds up a run
 //! that names one is listed: that it gets through, only a run would tell.
 
+use lineman_sdk::Judged;
 use lineman_sdk::prelude::*;
 
 use crate::app::working;
 use crate::repositories::repository;
-use crate::requirement::{self, Wish};
+use crate::requirement::Wish;
 use crate::{GitHub, api};
 
 const OPERATION: &str = "GET /repos/{owner}/{repo}/environments/{environment_name}";
@@ -82,14 +83,17 @@ impl Environment {
 
 /// `github/environments`.
 pub(crate) async fn check(cx: Cx<GitHub>) -> Outcome {
-    for (id, (environment, name)) in requirement::with(&cx, "no environment is required", Wish::environment)? {
-        let status = Box::pin(judge(&cx, environment, name)).await?;
-        cx.requirement(id, status);
+    for (id, (environment, name)) in
+        cx.requiring("no environment is required", |words| Wish::read(words, cx.settings()).ok()?.environment())?
+    {
+        let mut judged = Judged::new(&cx, id);
+        Box::pin(judge(&cx, environment, name, &mut judged)).await?;
+        judged.record();
     }
     Ok(())
 }
 
-async fn judge(cx: &Cx<GitHub>, environment: &str, name: &str) -> Result<Status, Stop> {
+async fn judge(cx: &Cx<GitHub>, environment: &str, name: &str, judged: &mut Judged<'_, GitHub>) -> Outcome {
     let name = repository(cx, name).await?.full_name;
     let (owner, repo) = name.split_once('/').unwrap_or_default();
     let path = ["repos", owner, repo, "environments", environment];
@@ -99,7 +103,7 @@ async fn judge(cx: &Cx<GitHub>, environment: &str, name: &str) -> Result<Status,
         if !holds.is_empty() {
             cx.not_proved(format!("that a run for {environment} of {name} gets there at once"), holds.join("; "), None);
         }
-        return Ok(Status::Pass);
+        return Ok(());
     }
     let refusal = api::refusal(&answer);
     match refusal.cause {
@@ -114,13 +118,13 @@ async fn judge(cx: &Cx<GitHub>, environment: &str, name: &str) -> Result<Status,
                 .doc(DOC.0, DOC.1);
             let text = "Make it in the settings of the repository, under Environments, or correct the name.";
             finding.remedies.push(Remedy { who: Some(format!("administrator of {name}")), ..Remedy::new(text) });
-            cx.report(finding);
-            Ok(Status::Fail)
+            judged.fails(finding);
+            Ok(())
         }
         Cause::PermissionInsufficient => {
             let what = format!("that {name} has the environment {environment}");
-            cx.not_proved(what, "the credential may not look at environments", Some("actions:read"));
-            Ok(Status::Unknown)
+            judged.unproved(what, "the credential may not look at environments", Some("actions:read"));
+            Ok(())
         }
         _ => Err(refusal.into()),
     }

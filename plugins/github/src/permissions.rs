@@ -11,7 +11,7 @@ use lineman_sdk::prelude::*;
 use crate::app::{installation, working};
 use crate::identity::{Identity, identity};
 use crate::repositories::repository;
-use crate::requirement::{self, Access, Right, Wish};
+use crate::requirement::{Access, Right, Wish};
 use crate::{GitHub, api, app, scopes};
 
 const SCOPES_DOC: (&str, &str) =
@@ -45,7 +45,8 @@ impl Verdict {
 
 /// `github/permissions`.
 pub(crate) async fn check(cx: Cx<GitHub>) -> Outcome {
-    let required = requirement::with(&cx, "no scope and no permission is required", Wish::right)?;
+    let required =
+        cx.requiring("no scope and no permission is required", |words| Wish::read(words, cx.settings()).ok()?.right())?;
     let identity = identity(&cx).await?;
     for (id, right) in required {
         let status = match Box::pin(judge(&cx, &identity, &right)).await? {

@@ -69,7 +69,7 @@ impl Roles {
 /// The repositories of the settings and of the requirements, each once.
 pub(crate) fn names(cx: &Cx<GitHub>) -> Vec<&str> {
     let settings = cx.settings();
-    let required = cx.requires().iter().filter_map(|it| Wish::read(it, settings).ok()?.repository());
+    let required = cx.requires().iter().filter_map(|it| Wish::read(&it.words, settings).ok()?.repository());
     let mut names: Vec<&str> = settings.repositories.iter().map(String::as_str).chain(required).collect();
     let mut seen = std::collections::BTreeSet::new();
     names.retain(|name| seen.insert(name.to_ascii_lowercase()));
@@ -207,7 +207,7 @@ pub(crate) async fn settings(cx: Cx<GitHub>) -> Outcome {
     }
     for name in names(&cx) {
         let repository = repository(&cx, name).await?;
-        let required = cx.requires().iter().filter_map(|it| Wish::read(it, cx.settings()).ok());
+        let required = cx.requires().iter().filter_map(|it| Wish::read(&it.words, cx.settings()).ok());
         let writes = required.into_iter().any(|wish| wish.repository() == Some(name) && wish.writes());
         let state = match () {
             () if repository.disabled => "disabled by GitHub",

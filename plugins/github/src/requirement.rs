@@ -3,11 +3,11 @@
 
 use std::fmt;
 
+use lineman_sdk::Url;
 use lineman_sdk::prelude::*;
-use lineman_sdk::{Required, Url};
 
+use crate::Settings;
 use crate::config::is_repository;
-use crate::{GitHub, Settings};
 
 /// An entry of `[[integration.NAME.requires]]` of a GitHub integration: one scope, permission,
 /// webhook or environment.
@@ -109,20 +109,20 @@ pub(crate) struct Webhook<'a> {
 }
 
 impl<'a> Wish<'a> {
-    /// Reads the words of a requirement. The only repository of the settings need not be named.
-    pub(crate) fn read(requirement: &'a Required<Requirement>, settings: &'a Settings) -> Result<Wish<'a>, String> {
-        let Required { id, words } = requirement;
+    /// Reads the words of a requirement. The only repository of the settings need not be named. An error
+    /// is a clause that the requirement begins, and is told by `github/config`.
+    pub(crate) fn read(words: &'a Requirement, settings: &'a Settings) -> Result<Wish<'a>, String> {
         let named = words.repository.as_deref();
         if let Some(name) = named.filter(|name| !is_repository(name)) {
-            return Err(format!("The requirement `{id}` names no repository: `{name}`."));
+            return Err(format!("names no repository: `{name}`"));
         }
         let repository = named.or(match settings.repositories.as_slice() {
             [only] => Some(only.as_str()),
             _ => None,
         });
-        let unclear = || format!("The requirement `{id}` does not say which repository it is about.");
+        let unclear = || "does not say which repository it is about".to_owned();
         if words.events.is_some() && words.webhook.is_none() {
-            return Err(format!("The requirement `{id}` says `events`, and has no `webhook`."));
+            return Err("says `events`, and has no `webhook`".to_owned());
         }
         let subjects = (
             words.scope.as_deref(),
@@ -132,13 +132,13 @@ impl<'a> Wish<'a> {
         );
         match subjects {
             (Some(scope), None, None, None) => Ok(Wish::Right(Right::Scope(scope))),
-            (None, Some(permission), None, None) => Right::read(id, permission, repository).map(Wish::Right),
+            (None, Some(permission), None, None) => Right::read(permission, repository).map(Wish::Right),
             (None, None, Some(address), None) => {
-                let wrong = || format!("The requirement `{id}` names no address for a webhook: `{address}`.");
+                let wrong = || format!("names no address for a webhook: `{address}`");
                 let address = Url::parse(address).ok().filter(|it| matches!(it.scheme(), "http" | "https"));
                 let events = words.events.as_deref().unwrap_or_default();
                 if let Some(event) = events.iter().find(|event| !is_event(event)) {
-                    return Err(format!("The requirement `{id}` names no event of GitHub's: `{event}`."));
+                    return Err(format!("names no event of GitHub's: `{event}`"));
                 }
                 let (address, repository) = (address.ok_or_else(wrong)?, repository.ok_or_else(unclear)?);
                 Ok(Wish::Webhook(Webhook { address, events, repository }))
@@ -146,12 +146,8 @@ impl<'a> Wish<'a> {
             (None, None, None, Some(name)) if (1..=255).contains(&name.trim().len()) => {
                 Ok(Wish::Environment(name, repository.ok_or_else(unclear)?))
             }
-            (None, None, None, Some(_)) => {
-                Err(format!("The requirement `{id}` names no environment: a name has 1 to 255 characters."))
-            }
-            _ => {
-                Err(format!("The requirement `{id}` needs one of `scope`, `permission`, `webhook` and `environment`."))
-            }
+            (None, None, None, Some(_)) => Err("names no environment: a name has 1 to 255 characters".to_owned()),
+            _ => Err("needs one of `scope`, `permission`, `webhook` and `environment`".to_owned()),
         }
     }
 
@@ -200,17 +196,15 @@ impl<'a> Wish<'a> {
 }
 
 impl<'a> Right<'a> {
-    fn read(id: &str, wanted: &'a str, repository: Option<&'a str>) -> Result<Right<'a>, String> {
-        let unclear = || format!("The requirement `{id}` does not say which repository it is about.");
+    fn read(wanted: &'a str, repository: Option<&'a str>) -> Result<Right<'a>, String> {
+        let unclear = || "does not say which repository it is about".to_owned();
         if ROLES.contains(&wanted) {
             return Ok(Right::Role(wanted, repository.ok_or_else(unclear)?));
         }
         let permission = wanted.split_once([':', '=']);
         let Some((name, access)) = permission.and_then(|(name, access)| Some((name, Access::of(access.trim())?)))
         else {
-            return Err(format!(
-                "The requirement `{id}` asks for `{wanted}`, which is neither a role nor a permission."
-            ));
+            return Err(format!("asks for `{wanted}`, which is neither a role nor a permission"));
         };
         let name = name.trim();
         if name == "members" || name.starts_with("organization_") {
@@ -236,18 +230,6 @@ fn is_event(text: &str) -> bool {
     text == "*" || (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
 }
 
-/// What one check judges, with the ids of the requirements; the check has nothing to do where there
-/// is nothing. A requirement that cannot be read is told by `github/config`.
-pub(crate) fn with<'a, T>(
-    cx: &'a Cx<GitHub>,
-    none: &str,
-    own: impl Fn(Wish<'a>) -> Option<T>,
-) -> Result<Vec<(&'a str, T)>, Stop> {
-    let read = |one: &'a Required<Requirement>| Some((one.id.as_str(), own(Wish::read(one, cx.settings()).ok()?)?));
-    let found: Vec<(&str, T)> = cx.requires().iter().filter_map(read).collect();
-    if found.is_empty() { Err(Stop::not_applicable(none)) } else { Ok(found) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -256,8 +238,8 @@ mod tests {
     fn requirements_are_read_in_the_plugins_words() {
         let settings: Settings = serde_json::from_str(r#"{"repositories": ["acme/app"]}"#).unwrap();
         let check = |json: &str, expect: Result<Wish<'_>, &str>| {
-            let requirement = Required { id: "r".to_owned(), words: serde_json::from_str(json).unwrap() };
-            let read = Wish::read(&requirement, &settings);
+            let words = serde_json::from_str(json).unwrap();
+            let read = Wish::read(&words, &settings);
             assert_eq!(read.as_ref().map_err(String::as_str), expect.as_ref().map_err(|text| *text), "{json}");
         };
         let right = |right| Ok(Wish::Right(right));
@@ -271,9 +253,9 @@ mod tests {
         check(r#"{"permission": "members:read"}"#, right(Right::Permission("members", Access::Read, None)));
         check(
             r#"{"permission": "contents:all"}"#,
-            Err("The requirement `r` asks for `contents:all`, which is neither a role nor a permission."),
+            Err("asks for `contents:all`, which is neither a role nor a permission"),
         );
-        check(r#"{"permission": "push", "repository": "app"}"#, Err("The requirement `r` names no repository: `app`."));
+        check(r#"{"permission": "push", "repository": "app"}"#, Err("names no repository: `app`"));
 
         let address = Url::parse("https://ci.example.com/hook").unwrap();
         let events = ["push".to_owned()];
@@ -282,20 +264,17 @@ mod tests {
         check(r#"{"webhook": "https://ci.example.com/hook", "events": ["push"]}"#, webhook(&events));
         check(r#"{"environment": "production"}"#, Ok(Wish::Environment("production", "acme/app")));
         for address in ["ci.example.com/hook", "ftp://ci.example.com/hook", "https://"] {
-            let told = format!("The requirement `r` names no address for a webhook: `{address}`.");
+            let told = format!("names no address for a webhook: `{address}`");
             check(&format!(r#"{{"webhook": "{address}"}}"#), Err(&told));
         }
         check(
             r#"{"webhook": "https://ci.example.com/hook", "events": ["pull request"]}"#,
-            Err("The requirement `r` names no event of GitHub's: `pull request`."),
+            Err("names no event of GitHub's: `pull request`"),
         );
-        check(r#"{"events": ["push"]}"#, Err("The requirement `r` says `events`, and has no `webhook`."));
-        check(
-            r#"{"environment": " "}"#,
-            Err("The requirement `r` names no environment: a name has 1 to 255 characters."),
-        );
+        check(r#"{"events": ["push"]}"#, Err("says `events`, and has no `webhook`"));
+        check(r#"{"environment": " "}"#, Err("names no environment: a name has 1 to 255 characters"));
         for mixed in [r#"{}"#, r#"{"environment": "production", "permission": "push"}"#] {
-            check(mixed, Err("The requirement `r` needs one of `scope`, `permission`, `webhook` and `environment`."));
+            check(mixed, Err("needs one of `scope`, `permission`, `webhook` and `environment`"));
         }
     }
 }

@@ -7,14 +7,14 @@
 
 use std::collections::BTreeSet;
 
-use lineman_sdk::Url;
 use lineman_sdk::prelude::*;
+use lineman_sdk::{Judged, Url, bare};
 use serde_json::Value;
 
 use crate::app::working;
 use crate::identity::identity;
 use crate::repositories::repository;
-use crate::requirement::{self, Webhook, Wish};
+use crate::requirement::{Webhook, Wish};
 use crate::{GitHub, api, scopes};
 
 const OPERATION: &str = "GET /repos/{owner}/{repo}/hooks";
@@ -72,16 +72,19 @@ impl Hook {
 
 /// `github/webhooks`.
 pub(crate) async fn check(cx: Cx<GitHub>) -> Outcome {
-    for (id, webhook) in requirement::with(&cx, "no webhook is required", Wish::webhook)? {
-        let status = Box::pin(judge(&cx, &webhook)).await?;
-        cx.requirement(id, status);
+    for (id, webhook) in
+        cx.requiring("no webhook is required", |words| Wish::read(words, cx.settings()).ok()?.webhook())?
+    {
+        let mut judged = Judged::new(&cx, id);
+        Box::pin(judge(&cx, &webhook, &mut judged)).await?;
+        judged.record();
     }
     Ok(())
 }
 
-async fn judge(cx: &Cx<GitHub>, webhook: &Webhook<'_>) -> Result<Status, Stop> {
+async fn judge(cx: &Cx<GitHub>, webhook: &Webhook<'_>, judged: &mut Judged<'_, GitHub>) -> Outcome {
     let name = repository(cx, webhook.repository).await?.full_name;
-    let shown = shown(&webhook.address);
+    let shown = bare(&webhook.address).to_string();
     let Some(hooks) = list(cx, &name).await? else {
         let needs = match identity(cx).await?.scopes {
             Some(granted) if scopes::hold(&granted, "read:repo_hook") => "the role admin",
@@ -89,29 +92,28 @@ async fn judge(cx: &Cx<GitHub>, webhook: &Webhook<'_>) -> Result<Status, Stop> {
             None => "repository_hooks:read",
         };
         let what = format!("that {name} has the webhook {shown}");
-        cx.not_proved(what, "the credential may not look at webhooks", Some(needs));
-        return Ok(Status::Unknown);
+        judged.unproved(what, "the credential may not look at webhooks", Some(needs));
+        return Ok(());
     };
     // Several may go there with different queries: one that works is enough.
     let found = hooks.iter().filter(|hook| hook.goes_to(&webhook.address)).max_by_key(|hook| hook.active);
     let Some(hook) = found else {
-        cx.report(missing(cx, &name, &shown, &hooks));
-        return Ok(Status::Fail);
+        judged.fails(missing(cx, &name, &shown, &hooks));
+        return Ok(());
     };
-    let mut status = Status::Pass;
-    let mut unfit = |code: &str, message: String, remedy: &str| {
-        status = Status::Fail;
+    let unfit = |code: &str, message: String, remedy: &str| {
         finding(cx, code, Cause::DependencyUnfit, message, &name, &shown, remedy)
     };
     if !hook.active {
         let message = format!("The webhook {shown} of {name} is switched off.");
-        cx.report(unfit("webhook-inactive", message, "Tick Active in the settings of the webhook."));
+        judged.fails(unfit("webhook-inactive", message, "Tick Active in the settings of the webhook."));
     }
     let wanting: Vec<&str> = webhook.events.iter().map(String::as_str).filter(|event| !hook.is_sent(event)).collect();
     if !wanting.is_empty() {
         let message = format!("The webhook {shown} of {name} is not sent: {}.", wanting.join(", "));
         let has = format!("It is sent: {}.", hook.events.join(", "));
-        cx.report(unfit("webhook-events", message, "Choose these events in the settings of the webhook.").detail(has));
+        judged
+            .fails(unfit("webhook-events", message, "Choose these events in the settings of the webhook.").detail(has));
     }
     match &hook.last_response {
         Some(Response { code: Some(200..=299), .. }) => {}
@@ -122,24 +124,22 @@ async fn judge(cx: &Cx<GitHub>, webhook: &Webhook<'_>) -> Result<Status, Stop> {
                 "Mend what answers there, and redeliver from Recent Deliveries in the settings of the webhook.";
             let source = format!("last_response of the webhook {}", hook.id);
             let finding = unfit("webhook-failing", message, remedy).evidence(Evidence::log(source, &said));
-            cx.report(finding.doc(
+            judged.fails(finding.doc(
                 "Troubleshooting webhooks",
                 "https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/troubleshooting-webhooks",
             ));
         }
         _ => {
             let why = "nothing was delivered in the last 30 days";
-            cx.not_proved(format!("that {shown} takes what GitHub sends"), why, None);
-            status = if status == Status::Pass { Status::Unknown } else { status };
+            judged.unproved(format!("that {shown} takes what GitHub sends"), why, None);
         }
     }
     if matches!(&hook.config.insecure_ssl, Value::String(text) if text == "1") || hook.config.insecure_ssl == 1 {
         let message = format!("GitHub does not verify who answers at the webhook {shown} of {name} (insecure_ssl).");
         let remedy = "Enable SSL verification in the settings of the webhook.";
-        let finding = finding(cx, "webhook-unverified", Cause::DependencyUnfit, message, &name, &shown, remedy);
-        cx.report(finding.severity(Severity::Warn));
+        judged.warns(unfit("webhook-unverified", message, remedy));
     }
-    Ok(status)
+    Ok(())
 }
 
 impl Response {
@@ -213,15 +213,4 @@ fn finding(
     let mut finding = cx.finding(code, cause, message).subject(part, format!("{name} {shown}"));
     finding.remedies.push(Remedy { who: Some(format!("administrator of {name}")), ..Remedy::new(remedy) });
     finding.doc("Webhooks", "https://docs.github.com/en/webhooks/using-webhooks/creating-webhooks")
-}
-
-/// An address without what may be secret in it.
-fn shown(address: &Url) -> String {
-    let mut address = address.clone();
-    address.set_query(None);
-    address.set_fragment(None);
-    // Neither fails on an address with a host.
-    let _ = address.set_password(None);
-    let _ = address.set_username("");
-    address.into()
 }

@@ -16,9 +16,10 @@ pub(crate) async fn check(cx: Cx<GitLab>) -> Outcome {
     let faults = [token(cx.secrets()), url(settings)].into_iter().flatten().chain(projects(settings));
     faults.for_each(|fault| cx.report(fault));
     for (index, requirement) in cx.requires().iter().enumerate() {
-        if let Err(message) = Wish::read(requirement, settings) {
+        if let Err(what) = Wish::read(&requirement.words, settings) {
+            let message = format!("The requirement `{}` {what}.", requirement.id);
             cx.report(
-                fault("requirement-unclear", Cause::ConfigInvalid, &format!("/requires/{index}"), message)
+                fault("requirement-wrong", Cause::ConfigInvalid, &format!("/requires/{index}"), message)
                     .remedy(requirement.words.example()),
             );
         }

@@ -1,11 +1,11 @@
 //! `gitlab/environments`: the deployment environments that are required exist and are not stopped.
 //! What holds up a job that names one is listed: that it gets through, only a job would tell.
 
-use lineman_sdk::form;
 use lineman_sdk::prelude::*;
+use lineman_sdk::{Judged, form};
 
 use crate::projects::project;
-use crate::requirement::{self, Wish};
+use crate::requirement::Wish;
 use crate::{GitLab, api};
 
 const DOC: (&str, &str) = ("Environments", "https://docs.gitlab.com/ci/environments/");
@@ -58,14 +58,17 @@ impl Protected {
 
 /// `gitlab/environments`.
 pub(crate) async fn check(cx: Cx<GitLab>) -> Outcome {
-    for (id, (environment, name)) in requirement::with(&cx, "no environment is required", Wish::environment)? {
-        let status = Box::pin(judge(&cx, environment, name)).await?;
-        cx.requirement(id, status);
+    for (id, (environment, name)) in
+        cx.requiring("no environment is required", |words| Wish::read(words, cx.settings()).ok()?.environment())?
+    {
+        let mut judged = Judged::new(&cx, id);
+        Box::pin(judge(&cx, environment, name, &mut judged)).await?;
+        judged.record();
     }
     Ok(())
 }
 
-async fn judge(cx: &Cx<GitLab>, environment: &str, name: &str) -> Result<Status, Stop> {
+async fn judge(cx: &Cx<GitLab>, environment: &str, name: &str, judged: &mut Judged<'_, GitLab>) -> Outcome {
     let subject = format!("{name} {environment}");
     let finding = |code: &str, cause: Cause, message: String, remedy: &str| {
         let mut finding = cx.finding(code, cause, message).subject("environment", &subject).doc(DOC.0, DOC.1);
@@ -75,8 +78,8 @@ async fn judge(cx: &Cx<GitLab>, environment: &str, name: &str) -> Result<Status,
     if !project(cx, name).await?.has_environments() {
         let message = format!("{name} has its environments switched off, and so no {environment}.");
         let remedy = "Switch environments on, in the project's settings under Visibility.";
-        cx.report(finding("environments-off", Cause::DependencyMissing, message, remedy));
-        return Ok(Status::Fail);
+        judged.fails(finding("environments-off", Cause::DependencyMissing, message, remedy));
+        return Ok(());
     }
     let query = form::Serializer::new(String::new()).append_pair("name", environment).finish();
     let path = ["projects", name, "environments"];
@@ -85,8 +88,8 @@ async fn judge(cx: &Cx<GitLab>, environment: &str, name: &str) -> Result<Status,
         Ok(found) => found,
         Err(stop) if stop.is_denied() => {
             let what = format!("that {name} has the environment {environment}");
-            cx.not_proved(what, "the token may not look at environments", Some("the role reporter"));
-            return Ok(Status::Unknown);
+            judged.unproved(what, "the token may not look at environments", Some("the role reporter"));
+            return Ok(());
         }
         Err(stop) => return Err(stop.map(|finding| finding.subject("project", name))),
     };
@@ -95,20 +98,17 @@ async fn judge(cx: &Cx<GitLab>, environment: &str, name: &str) -> Result<Status,
         let remedy = "Make it in the project, under Operate, Environments, or correct the name.";
         let missing = finding("environment-missing", Cause::DependencyMissing, message, remedy);
         let detail = "The first job that names it would make it: without protection and without variables.";
-        cx.report(missing.detail(detail).evidence(answer.evidence()));
-        return Ok(Status::Fail);
+        judged.fails(missing.detail(detail).evidence(answer.evidence()));
+        return Ok(());
     };
-    let mut status = Status::Pass;
     if let Some(state @ ("stopped" | "stopping")) = found.state.as_deref() {
         let message = format!("The environment {environment} of {name} is {state}: what ran there is taken down.");
         let remedy = "Deploy to it again; a deployment starts it.";
         // The next deployment mends it by itself.
-        let stopped = finding("environment-stopped", Cause::DependencyUnfit, message, remedy).severity(Severity::Warn);
-        cx.report(stopped.evidence(answer.evidence()));
-        status = Status::Warn;
+        let stopped = finding("environment-stopped", Cause::DependencyUnfit, message, remedy);
+        judged.warns(stopped.evidence(answer.evidence()));
     }
-    protection(cx, environment, name).await?;
-    Ok(status)
+    protection(cx, environment, name).await
 }
 
 /// Lists what holds up a job. Most environments are not protected.

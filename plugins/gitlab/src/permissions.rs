@@ -6,7 +6,7 @@ use lineman_sdk::prelude::*;
 use crate::GitLab;
 use crate::identity::identity;
 use crate::projects::project;
-use crate::requirement::{self, Right, Wish};
+use crate::requirement::{Right, Wish};
 
 const SCOPES_DOC: (&str, &str) = (
     "Personal access token scopes",
@@ -39,7 +39,9 @@ fn hold(granted: &[String], wanted: &str) -> bool {
 
 /// `gitlab/permissions`.
 pub(crate) async fn check(cx: Cx<GitLab>) -> Outcome {
-    for (id, right) in requirement::with(&cx, "no scope and no role is required", Wish::right)? {
+    for (id, right) in
+        cx.requiring("no scope and no role is required", |words| Wish::read(words, cx.settings()).ok()?.right())?
+    {
         let status = match right {
             Right::Scope(wanted) => scope(&cx, wanted).await?,
             Right::Role(role, level, name) => Box::pin(self::role(&cx, role, level, name)).await?,

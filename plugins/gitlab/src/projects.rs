@@ -59,7 +59,7 @@ impl Project {
 
 /// The projects of the settings and of the requirements, each once.
 fn names(cx: &Cx<GitLab>) -> Vec<&str> {
-    let required = cx.requires().iter().filter_map(|it| Wish::read(it, cx.settings()).ok()?.project());
+    let required = cx.requires().iter().filter_map(|it| Wish::read(&it.words, cx.settings()).ok()?.project());
     let mut names: Vec<&str> = cx.settings().projects.iter().map(String::as_str).chain(required).collect();
     let mut seen = BTreeSet::new();
     names.retain(|name| seen.insert(name.to_ascii_lowercase()));
@@ -127,7 +127,7 @@ pub(crate) async fn settings(cx: Cx<GitLab>) -> Outcome {
     }
     for name in names(&cx) {
         let project = project(&cx, name).await?;
-        let required = cx.requires().iter().filter_map(|it| Wish::read(it, cx.settings()).ok());
+        let required = cx.requires().iter().filter_map(|it| Wish::read(&it.words, cx.settings()).ok());
         let writes = required.into_iter().any(|wish| wish.project() == Some(name) && wish.writes());
         let unfit = |code: &str, message: String, severity: Severity, remedy: &str, page: (&str, &str)| {
             cx.report(

@@ -3,12 +3,12 @@
 
 use std::fmt;
 
+use lineman_sdk::Url;
 use lineman_sdk::prelude::*;
-use lineman_sdk::{Required, Url};
 
+use crate::Settings;
 use crate::config::is_project;
 use crate::permissions::ROLES;
-use crate::{GitLab, Settings};
 
 /// An entry of `[[integration.NAME.requires]]` of a GitLab integration: one scope, role, webhook or
 /// environment.
@@ -76,15 +76,15 @@ pub(crate) struct Webhook<'a> {
 }
 
 impl<'a> Wish<'a> {
-    /// Reads the words of a requirement. The only project of the settings need not be named.
-    pub(crate) fn read(requirement: &'a Required<Requirement>, settings: &'a Settings) -> Result<Wish<'a>, String> {
-        let Required { id, words } = requirement;
+    /// Reads the words of a requirement. The only project of the settings need not be named. An error
+    /// is a clause that the requirement begins, and is told by `gitlab/config`.
+    pub(crate) fn read(words: &'a Requirement, settings: &'a Settings) -> Result<Wish<'a>, String> {
         let project = words.project.as_deref().or(match settings.projects.as_slice() {
             [only] => Some(only.as_str()),
             _ => None,
         });
         if words.events.is_some() && words.webhook.is_none() {
-            return Err(format!("The requirement `{id}` says `events`, and has no `webhook`."));
+            return Err("says `events`, and has no `webhook`".to_owned());
         }
         let subjects = (
             words.scope.as_deref(),
@@ -97,16 +97,16 @@ impl<'a> Wish<'a> {
         }
         let project = match project {
             Some(project) if is_project(project) => Ok(project),
-            Some(project) => Err(format!("The requirement `{id}` names no project: `{project}`.")),
-            None => Err(format!("The requirement `{id}` does not say which project it is about.")),
+            Some(project) => Err(format!("names no project: `{project}`")),
+            None => Err("does not say which project it is about".to_owned()),
         };
         match subjects {
             (None, Some(role), None, None) => match ROLES.iter().find(|(known, _)| *known == role) {
                 Some((role, level)) => Ok(Wish::Right(Right::Role(role, *level, project?))),
-                None => Err(format!("The requirement `{id}` asks for `{role}`, which is no role of GitLab's.")),
+                None => Err(format!("asks for `{role}`, which is no role of GitLab's")),
             },
             (None, None, Some(address), None) => {
-                let wrong = || format!("The requirement `{id}` names no address for a webhook: `{address}`.");
+                let wrong = || format!("names no address for a webhook: `{address}`");
                 let address = Url::parse(address).ok().filter(|it| matches!(it.scheme(), "http" | "https"));
                 let events = words.events.as_deref().unwrap_or_default();
                 Ok(Wish::Webhook(Webhook { address: address.ok_or_else(wrong)?, events, project: project? }))
@@ -114,12 +114,8 @@ impl<'a> Wish<'a> {
             (None, None, None, Some(name)) if (1..=255).contains(&name.trim().len()) => {
                 Ok(Wish::Environment(name, project?))
             }
-            (None, None, None, Some(_)) => {
-                Err(format!("The requirement `{id}` names no environment: a name has 1 to 255 characters."))
-            }
-            _ => {
-                Err(format!("The requirement `{id}` needs one of `scope`, `permission`, `webhook` and `environment`."))
-            }
+            (None, None, None, Some(_)) => Err("names no environment: a name has 1 to 255 characters".to_owned()),
+            _ => Err("needs one of `scope`, `permission`, `webhook` and `environment`".to_owned()),
         }
     }
 
@@ -171,18 +167,6 @@ impl fmt::Display for Right<'_> {
     }
 }
 
-/// What one check judges, with the ids of the requirements; the check has nothing to do where there
-/// is nothing. A requirement that cannot be read is told by `gitlab/config`.
-pub(crate) fn with<'a, T>(
-    cx: &'a Cx<GitLab>,
-    none: &str,
-    own: impl Fn(Wish<'a>) -> Option<T>,
-) -> Result<Vec<(&'a str, T)>, Stop> {
-    let read = |one: &'a Required<Requirement>| Some((one.id.as_str(), own(Wish::read(one, cx.settings()).ok()?)?));
-    let found: Vec<(&str, T)> = cx.requires().iter().filter_map(read).collect();
-    if found.is_empty() { Err(Stop::not_applicable(none)) } else { Ok(found) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -191,16 +175,16 @@ mod tests {
     fn requirements_are_read_in_the_plugins_words() {
         let settings: Settings = serde_json::from_str(r#"{"projects": ["acme/app"]}"#).unwrap();
         let check = |json: &str, expect: Result<Wish<'_>, &str>| {
-            let requirement = Required { id: "r".to_owned(), words: serde_json::from_str(json).unwrap() };
-            let read = Wish::read(&requirement, &settings);
+            let words = serde_json::from_str(json).unwrap();
+            let read = Wish::read(&words, &settings);
             assert_eq!(read.as_ref().map_err(String::as_str), expect.as_ref().map_err(|text| *text), "{json}");
         };
         let right = |right| Ok(Wish::Right(right));
         check(r#"{"scope": "api"}"#, right(Right::Scope("api")));
         check(r#"{"permission": "developer"}"#, right(Right::Role("developer", 30, "acme/app")));
         check(r#"{"permission": "owner", "project": "42"}"#, right(Right::Role("owner", 50, "42")));
-        check(r#"{"permission": "push"}"#, Err("The requirement `r` asks for `push`, which is no role of GitLab's."));
-        check(r#"{"permission": "owner", "project": "app"}"#, Err("The requirement `r` names no project: `app`."));
+        check(r#"{"permission": "push"}"#, Err("asks for `push`, which is no role of GitLab's"));
+        check(r#"{"permission": "owner", "project": "app"}"#, Err("names no project: `app`"));
 
         let address = Url::parse("https://ci.example.com/hook").unwrap();
         let events = ["merge_requests".to_owned()];
@@ -208,18 +192,12 @@ mod tests {
             r#"{"webhook": "https://ci.example.com/hook", "events": ["merge_requests"]}"#,
             Ok(Wish::Webhook(Webhook { address, events: &events, project: "acme/app" })),
         );
-        check(
-            r#"{"webhook": "ci.example.com/hook"}"#,
-            Err("The requirement `r` names no address for a webhook: `ci.example.com/hook`."),
-        );
-        check(r#"{"events": ["push"]}"#, Err("The requirement `r` says `events`, and has no `webhook`."));
+        check(r#"{"webhook": "ci.example.com/hook"}"#, Err("names no address for a webhook: `ci.example.com/hook`"));
+        check(r#"{"events": ["push"]}"#, Err("says `events`, and has no `webhook`"));
         check(r#"{"environment": "production"}"#, Ok(Wish::Environment("production", "acme/app")));
-        check(
-            r#"{"environment": ""}"#,
-            Err("The requirement `r` names no environment: a name has 1 to 255 characters."),
-        );
+        check(r#"{"environment": ""}"#, Err("names no environment: a name has 1 to 255 characters"));
         for mixed in [r#"{}"#, r#"{"environment": "production", "scope": "api"}"#] {
-            check(mixed, Err("The requirement `r` needs one of `scope`, `permission`, `webhook` and `environment`."));
+            check(mixed, Err("needs one of `scope`, `permission`, `webhook` and `environment`"));
         }
     }
 }

@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lineman_sdk::prelude::*;
-use lineman_sdk::{Timestamp, Url};
+use lineman_sdk::{Judged, Timestamp, Url, bare};
 use serde_json::Value;
 
-use crate::requirement::{self, Webhook, Wish};
+use crate::requirement::{Webhook, Wish};
 use crate::{GitLab, api};
 
 const OPERATION: &str = "GET /projects/:id/hooks";
@@ -77,29 +77,30 @@ impl Hook {
 
 /// `gitlab/webhooks`.
 pub(crate) async fn check(cx: Cx<GitLab>) -> Outcome {
-    for (id, webhook) in requirement::with(&cx, "no webhook is required", Wish::webhook)? {
-        let status = Box::pin(judge(&cx, &webhook)).await?;
-        cx.requirement(id, status);
+    for (id, webhook) in
+        cx.requiring("no webhook is required", |words| Wish::read(words, cx.settings()).ok()?.webhook())?
+    {
+        let mut judged = Judged::new(&cx, id);
+        Box::pin(judge(&cx, &webhook, &mut judged)).await?;
+        judged.record();
     }
     Ok(())
 }
 
-async fn judge(cx: &Cx<GitLab>, webhook: &Webhook<'_>) -> Result<Status, Stop> {
-    let (name, shown) = (webhook.project, shown(&webhook.address));
+async fn judge(cx: &Cx<GitLab>, webhook: &Webhook<'_>, judged: &mut Judged<'_, GitLab>) -> Outcome {
+    let (name, shown) = (webhook.project, bare(&webhook.address).to_string());
     let Some(hooks) = list(cx, name).await? else {
         let what = format!("that {name} has the webhook {shown}");
-        cx.not_proved(what, "the token may not look at webhooks", Some("the role maintainer"));
-        return Ok(Status::Unknown);
+        judged.unproved(what, "the token may not look at webhooks", Some("the role maintainer"));
+        return Ok(());
     };
     // Several may go there with different queries: one that works is enough.
     let found = hooks.iter().filter(|hook| hook.goes_to(&webhook.address)).max_by_key(|hook| hook.is_live());
     let Some(hook) = found else {
-        cx.report(missing(cx, name, &shown, &hooks));
-        return Ok(Status::Fail);
+        judged.fails(missing(cx, name, &shown, &hooks));
+        return Ok(());
     };
-    let mut status = Status::Pass;
-    let mut wrong = |code: &str, cause: Cause, message: String, remedy: &str| {
-        status = Status::Fail;
+    let wrong = |code: &str, cause: Cause, message: String, remedy: &str| {
         finding(cx, code, cause, message, name, &shown, remedy)
     };
     if !hook.is_live() {
@@ -113,7 +114,7 @@ async fn judge(cx: &Cx<GitLab>, webhook: &Webhook<'_>) -> Result<Status, Stop> {
         };
         let remedy =
             "Mend what answers there, then send a test from the settings of the webhook: a good answer enables it.";
-        cx.report(wrong("webhook-disabled", Cause::DependencyUnfit, message, remedy));
+        judged.fails(wrong("webhook-disabled", Cause::DependencyUnfit, message, remedy));
     }
     let unknown: Vec<&str> =
         webhook.events.iter().map(String::as_str).filter(|one| hook.is_sent(one).is_none()).collect();
@@ -121,7 +122,7 @@ async fn judge(cx: &Cx<GitLab>, webhook: &Webhook<'_>) -> Result<Status, Stop> {
         let message = format!("This GitLab knows no such event of webhooks: {}.", unknown.join(", "));
         let detail = format!("It knows: {}.", hook.events(false));
         let finding = wrong("webhook-event-unknown", Cause::ConfigInvalid, message, "Correct `events`.");
-        cx.report(finding.detail(detail));
+        judged.fails(finding.detail(detail));
     }
     let wanting: Vec<&str> =
         webhook.events.iter().map(String::as_str).filter(|one| hook.is_sent(one) == Some(false)).collect();
@@ -129,19 +130,18 @@ async fn judge(cx: &Cx<GitLab>, webhook: &Webhook<'_>) -> Result<Status, Stop> {
         let message = format!("The webhook {shown} of {name} is not sent: {}.", wanting.join(", "));
         let remedy = "Tick these triggers in the settings of the webhook.";
         let finding = wrong("webhook-events", Cause::DependencyUnfit, message, remedy);
-        cx.report(finding.detail(format!("It is sent: {}.", hook.events(true))));
+        judged.fails(finding.detail(format!("It is sent: {}.", hook.events(true))));
     }
     if !hook.enable_ssl_verification {
         let message = format!("GitLab does not verify who answers at the webhook {shown} of {name}.");
         let remedy = "Enable SSL verification in the settings of the webhook.";
-        let finding = finding(cx, "webhook-unverified", Cause::DependencyUnfit, message, name, &shown, remedy);
-        cx.report(finding.severity(Severity::Warn));
+        judged.warns(wrong("webhook-unverified", Cause::DependencyUnfit, message, remedy));
     }
-    if status == Status::Pass {
+    if judged.passes() {
         let why = "GitLab's list says that it sends there, and not what is answered";
         cx.not_proved(format!("that {shown} takes what GitLab sends"), why, None);
     }
-    Ok(status)
+    Ok(())
 }
 
 /// The webhooks of a project; none where the token may not look.
@@ -194,15 +194,4 @@ fn finding(
     let mut finding = cx.finding(code, cause, message).subject(part, format!("{name} {shown}"));
     finding.remedies.push(Remedy { who: Some(format!("maintainer of {name}")), ..Remedy::new(remedy) });
     finding.doc(DOC.0, DOC.1)
-}
-
-/// An address without what may be secret in it.
-fn shown(address: &Url) -> String {
-    let mut address = address.clone();
-    address.set_query(None);
-    address.set_fragment(None);
-    // Neither fails on an address with a host.
-    let _ = address.set_password(None);
-    let _ = address.set_username("");
-    address.into()
 }

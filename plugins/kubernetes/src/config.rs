@@ -64,11 +64,11 @@ pub(crate) async fn check(cx: Cx<Kubernetes>) -> Outcome {
         );
     }
     for (index, requirement) in cx.requires().iter().enumerate() {
-        if let Err(message) = Wish::read(requirement, settings, access.namespace.as_deref()) {
+        if let Err(what) = Wish::read(&requirement.words, settings, access.namespace.as_deref()) {
+            let message = format!("The requirement `{}` {what}.", requirement.id);
             let pointer = format!("/requires/{index}");
             cx.report(
-                fault("requirement-unclear", Cause::ConfigInvalid, &pointer, message)
-                    .remedy(requirement.words.example()),
+                fault("requirement-wrong", Cause::ConfigInvalid, &pointer, message).remedy(requirement.words.example()),
             );
         }
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
+use lineman_sdk::Judged;
 use lineman_sdk::Once;
 use lineman_sdk::prelude::*;
 
@@ -90,33 +91,25 @@ async fn discover(cx: &Cx<Kubernetes>, name: &str) -> Result<Group, Stop> {
 pub(crate) async fn check(cx: Cx<Kubernetes>) -> Outcome {
     identity(&cx).await?;
     let access = access(&cx).await?;
-    let mut looked = false;
-    for requirement in cx.requires() {
-        let Ok(wish) = Wish::read(requirement, cx.settings(), access.namespace.as_deref()) else { continue };
-        let Some(resource) = wish.resource().filter(|resource| resource.name != "*" && resource.group != "*") else {
-            continue;
-        };
-        looked = true;
-        let defined = matches!(wish, Wish::Defined(_));
-        let group = match group(&cx, resource.group).await {
-            Ok(group) => group,
-            Err(stop) if stop.finding().is_some_and(|finding| finding.cause == Cause::PermissionInsufficient) => {
-                cx.not_proved(
-                    format!("that {resource} exist"),
-                    "the credential may not look",
-                    Some("system:discovery"),
-                );
-                continue;
-            }
-            Err(stop) => return Err(stop),
-        };
-        let fault = missing(&cx, &group, resource, &wish);
-        if defined {
-            cx.requirement(&requirement.id, if fault.is_some() { Status::Fail } else { Status::Pass });
+    let context = access.namespace.as_deref();
+    let kind = |words| {
+        let wish = Wish::read(words, cx.settings(), context).ok()?;
+        let resource = wish.resource().filter(|resource| resource.name != "*" && resource.group != "*")?;
+        Some((wish, resource))
+    };
+    for (id, (wish, resource)) in cx.requiring("no kind of resource is required", kind)? {
+        let mut judged = Judged::new(&cx, id);
+        let group = group(&cx, resource.group).await;
+        let group = judged.seen(&format!("that {resource} exist"), "system:discovery", group)?;
+        if let Some(fault) = group.and_then(|group| missing(&cx, &group, resource, &wish)) {
+            judged.fails(fault);
         }
-        fault.into_iter().for_each(|fault| cx.report(fault));
+        // Of verbs on it, `kubernetes/permissions` tells more.
+        if matches!(wish, Wish::Defined(_)) {
+            judged.record();
+        }
     }
-    if looked { Ok(()) } else { Err(Stop::not_applicable("no kind of resource is required")) }
+    Ok(())
 }
 
 /// What is wrong with a resource that is required.

@@ -2,6 +2,7 @@
 //! is asked for in a `SelfSubjectAccessReview`, which the API server answers as it would decide.
 
 use lineman_sdk::Answer;
+use lineman_sdk::Judged;
 use lineman_sdk::prelude::*;
 
 use crate::access::access;
@@ -29,31 +30,21 @@ struct Decision {
 /// `kubernetes/permissions`.
 pub(crate) async fn check(cx: Cx<Kubernetes>) -> Outcome {
     let access = access(&cx).await?;
-    let namespace = access.namespace.as_deref();
-    let mut wishes = Vec::new();
-    for one in cx.requires() {
-        // One that cannot be read is told by `kubernetes/config`.
-        let Ok(wish) = Wish::read(one, cx.settings(), namespace) else { continue };
-        if !wish.verbs().is_empty() {
-            wishes.push((&one.id, wish));
-        }
-    }
-    if wishes.is_empty() {
-        return Err(Stop::not_applicable("no verb is required"));
-    }
+    let context = access.namespace.as_deref();
+    let wish = |words| Wish::read(words, cx.settings(), context).ok().filter(|wish| !wish.verbs().is_empty());
+    let required = cx.requiring("no verb is required", wish)?;
     let identity = identity(&cx).await?;
     let mut writes = false;
-    for (id, wish) in &wishes {
+    for (id, wish) in &required {
         writes |= wish.verbs().iter().any(|verb| WRITING.contains(verb));
-        let mut status = Status::Pass;
+        let mut judged = Judged::new(&cx, id);
         for verb in wish.verbs() {
             let decision = Box::pin(review(&cx, wish, verb)).await?;
             if !decision.allowed {
-                cx.report(denied(&cx, &identity, wish, verb, &decision));
-                status = Status::Fail;
+                judged.fails(denied(&cx, &identity, wish, verb, &decision));
             }
         }
-        cx.requirement(id, status);
+        judged.record();
     }
     if writes {
         let why = "policies, quotas and webhooks decide when an object comes, and a check brings none";

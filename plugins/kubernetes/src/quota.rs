@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use lineman_sdk::Judged;
 use lineman_sdk::prelude::*;
 
 use crate::access::access;
@@ -101,56 +102,49 @@ fn names(resource: &str) -> Vec<String> {
 /// `kubernetes/quota`.
 pub(crate) async fn check(cx: Cx<Kubernetes>) -> Outcome {
     let access = access(&cx).await?;
-    let mut asked = false;
-    for requirement in cx.requires() {
-        // One that cannot be read is told by `kubernetes/config`.
-        let Ok(wish) = Wish::read(requirement, cx.settings(), access.namespace.as_deref()) else { continue };
-        let Wish::Room(need) = wish else { continue };
-        asked = true;
-        let status = Box::pin(judge(&cx, &need)).await?;
-        cx.requirement(&requirement.id, status);
+    let context = access.namespace.as_deref();
+    let need = |words| match Wish::read(words, cx.settings(), context) {
+        Ok(Wish::Room(need)) => Some(need),
+        _ => None,
+    };
+    for (id, need) in cx.requiring("no quota is required to leave room", need)? {
+        let mut judged = Judged::new(&cx, id);
+        Box::pin(judge(&cx, &need, &mut judged)).await?;
+        judged.record();
     }
-    if asked { Ok(()) } else { Err(Stop::not_applicable("no quota is required to leave room")) }
+    Ok(())
 }
 
-async fn judge(cx: &Cx<Kubernetes>, need: &Need<'_>) -> Result<Status, Stop> {
+async fn judge(cx: &Cx<Kubernetes>, need: &Need<'_>, judged: &mut Judged<'_, Kubernetes>) -> Outcome {
     let Need { namespace, resource, .. } = need;
     let path = ["api", "v1", "namespaces", namespace, "resourcequotas"];
     let operation = "GET /api/v1/namespaces/{namespace}/resourcequotas";
     let answer = api::get(cx, operation, &path, None, "application/json").await?;
     if answer.status() == 403 && api::Status::of(&answer).is_some() {
         let what = format!("that the quotas of the namespace {namespace} leave room for {need}");
-        cx.not_proved(what, "the credential may not look at them", Some("list resourcequotas"));
-        return Ok(Status::Unknown);
+        judged.unproved(what, "the credential may not look at them", Some("list resourcequotas"));
+        return Ok(());
     }
     let list: List = api::read(&answer)?;
-    let mut status = Status::Pass;
     for quota in &list.items {
         for name in names(resource) {
             let Some(hard) = quota.spec.hard.get(&name) else { continue };
             match room(quota, &name, hard, need) {
                 Room::Enough => {}
-                Room::Short(finding) => {
-                    status = Status::Fail;
-                    cx.report(finding.evidence(answer.evidence()));
-                }
+                Room::Short(finding) => judged.fails(finding.evidence(answer.evidence())),
                 Room::Untold(why) => {
-                    status = if status == Status::Pass { Status::Unknown } else { status };
                     let quota = &quota.metadata.name;
-                    cx.not_proved(
-                        format!("that the quota {quota} of the namespace {namespace} leaves room for {need}"),
-                        why,
-                        None,
-                    );
+                    let what = format!("that the quota {quota} of the namespace {namespace} leaves room for {need}");
+                    judged.unproved(what, why, None);
                 }
             }
         }
     }
     let scheduled = resource.starts_with("requests.") || REQUESTED.contains(resource) || *resource == "pods";
-    if status == Status::Pass && scheduled && *resource != "requests.storage" {
+    if judged.passes() && scheduled && *resource != "requests.storage" {
         cx.not_proved(format!("that nodes have room for {need}"), "only scheduling a pod tells", None);
     }
-    Ok(status)
+    Ok(())
 }
 
 /// What one limit of a quota leaves.

@@ -20,7 +20,7 @@ pub(crate) async fn namespaces(cx: Cx<Kubernetes>) -> Outcome {
     identity(&cx).await?;
     let access = access(&cx).await?;
     let wishes =
-        cx.requires().iter().filter_map(|one| Wish::read(one, cx.settings(), access.namespace.as_deref()).ok());
+        cx.requires().iter().filter_map(|one| Wish::read(&one.words, cx.settings(), access.namespace.as_deref()).ok());
     let own = cx.settings().namespace.as_deref().or(access.namespace.as_deref());
     let names: BTreeSet<&str> = wishes.filter_map(|wish| wish.namespace()).chain(own).collect();
     if names.is_empty() {
@@ -73,7 +73,7 @@ pub(crate) async fn check(cx: Cx<Kubernetes>) -> Outcome {
     let access = access(&cx).await?;
     let mut read = false;
     for requirement in cx.requires() {
-        let Ok(wish) = Wish::read(requirement, cx.settings(), access.namespace.as_deref()) else { continue };
+        let Ok(wish) = Wish::read(&requirement.words, cx.settings(), access.namespace.as_deref()) else { continue };
         let Wish::Act { verbs, resource, namespace, name } = &wish else { continue };
         // Objects of subresources are not of this kind; `*` is none.
         if resource.subresource.is_some() || resource.name == "*" || resource.group == "*" {

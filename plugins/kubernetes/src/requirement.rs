@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use lineman_sdk::Required;
 use lineman_sdk::prelude::*;
 use serde_json::{Value, json};
 
@@ -104,22 +103,20 @@ impl fmt::Display for Need<'_> {
 }
 
 impl<'a> Need<'a> {
-    fn read(id: &str, quota: &'a Quota, usual: &'a str) -> Result<Need<'a>, String> {
+    fn read(quota: &'a Quota, usual: &'a str) -> Result<Need<'a>, String> {
         let Quota { namespace, resource, need } = quota;
         let namespace = namespace.as_deref().unwrap_or(usual);
         if !is_word(namespace) {
-            return Err(format!("The requirement `{id}` names no namespace: `{namespace}`."));
+            return Err(format!("names no namespace: `{namespace}`"));
         }
         let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'/' | b'_');
         if resource.is_empty() || resource.len() > 317 || !resource.bytes().all(known) {
-            return Err(format!("The requirement `{id}` names no resource of quotas: `{resource}`."));
+            return Err(format!("names no resource of quotas: `{resource}`"));
         }
         let asked = need.as_deref().unwrap_or("1");
         match Quantity::read(asked).filter(|quantity| *quantity > Quantity::ZERO) {
             Some(quantity) => Ok(Need { namespace, resource, quantity, asked }),
-            None => Err(format!(
-                "The requirement `{id}` needs `{asked}`, which is no quantity: write it as `4`, `500m` or `8Gi`."
-            )),
+            None => Err(format!("needs `{asked}`, which is no quantity: write it as `4`, `500m` or `8Gi`")),
         }
     }
 }
@@ -177,18 +174,18 @@ fn built_in(name: &str, group: Option<&str>) -> Option<(&'static str, bool)> {
 }
 
 impl<'a> Wish<'a> {
-    /// Reads the words of a requirement; `namespace` is the one that holds where none is named.
+    /// Reads the words of a requirement; `context` is the namespace of the kubeconfig's context. An
+    /// error is a clause that the requirement begins, and is told by `kubernetes/config`.
     pub(crate) fn read(
-        requirement: &'a Required<Requirement>,
+        words: &'a Requirement,
         settings: &'a Settings,
         context: Option<&'a str>,
     ) -> Result<Wish<'a>, String> {
-        let Required { id, words } = requirement;
         let usual = settings.namespace.as_deref().or(context).unwrap_or("default");
         if let Some(quota) = &words.quota {
             return match words.only_quota() {
-                true => Need::read(id, quota, usual).map(Wish::Room),
-                false => Err(format!("The requirement `{id}` is about a quota and something else: make two of it.")),
+                true => Need::read(quota, usual).map(Wish::Room),
+                false => Err("is about a quota and something else: make two of it".to_owned()),
             };
         }
         let (verb, resource) = match (&words.verb, words.resource.as_deref(), words.crd.as_deref()) {
@@ -198,26 +195,22 @@ impl<'a> Wish<'a> {
                     Some((name, group)) if words.only_crd() && is_word(name) && is_word(group) => {
                         Ok(Wish::Defined(Resource { name, subresource: None, group }))
                     }
-                    _ => Err(format!(
-                        "The requirement `{id}` names no custom resource: write it as `certificates.cert-manager.io`."
-                    )),
+                    _ => Err("names no custom resource: write it as `certificates.cert-manager.io`".to_owned()),
                 };
             }
-            _ => return Err(format!("The requirement `{id}` needs `verb` and `resource`, or `crd` or `quota` alone.")),
+            _ => return Err("needs `verb` and `resource`, or `crd` or `quota` alone".to_owned()),
         };
         let verbs: Vec<&str> = match verb {
             Verbs::One(verb) => vec![verb],
             Verbs::Many(verbs) => verbs.iter().map(String::as_str).collect(),
         };
         if verbs.is_empty() || verbs.iter().any(|verb| *verb != "*" && !is_word(verb)) {
-            return Err(format!("The requirement `{id}` names no verb, such as `get`, `list` or `create`."));
+            return Err("names no verb, such as `get`, `list` or `create`".to_owned());
         }
         if resource.starts_with('/') {
             return match (&words.group, &words.namespace, &words.name) {
                 (None, None, None) => Ok(Wish::Path { verbs, path: resource }),
-                _ => Err(format!(
-                    "The requirement `{id}` is about the path {resource}, which has no group, namespace or name."
-                )),
+                _ => Err(format!("is about the path {resource}, which has no group, namespace or name")),
             };
         }
         let (full, subresource) = match resource.split_once('/') {
@@ -230,12 +223,12 @@ impl<'a> Wish<'a> {
         };
         if (name != "*" && !is_word(name)) || subresource.is_some_and(|sub| sub != "*" && !is_word(sub)) {
             return Err(format!(
-                "The requirement `{id}` names no resource: `{resource}`. Write it as `pods`, `pods/log` or `deployments.apps`."
+                "names no resource: `{resource}`. Write it as `pods`, `pods/log` or `deployments.apps`"
             ));
         }
         let given = match (named, words.group.as_deref()) {
             (Some(named), Some(group)) if named != group => {
-                return Err(format!("The requirement `{id}` names two groups, `{named}` and `{group}`."));
+                return Err(format!("names two groups, `{named}` and `{group}`"));
             }
             (named, group) => named.or(group),
         };
@@ -246,9 +239,7 @@ impl<'a> Wish<'a> {
         let namespace = match words.namespace.as_deref() {
             Some("*") => None,
             Some(named) if clusterwide => {
-                return Err(format!(
-                    "The requirement `{id}` names the namespace `{named}`, and {resource} live in none."
-                ));
+                return Err(format!("names the namespace `{named}`, and {resource} live in none"));
             }
             Some(named) => Some(named),
             None if clusterwide => None,
@@ -353,7 +344,7 @@ mod tests {
     fn requirements_are_read_in_the_plugins_words() {
         let settings = Settings::default();
         let check = |words: &str, expect: Result<&str, &str>| {
-            let requirement = Required { id: "r".to_owned(), words: serde_json::from_str(words).unwrap() };
+            let requirement = serde_json::from_str(words).unwrap();
             let read = Wish::read(&requirement, &settings, Some("web"));
             let shown = read.as_ref().map(|wish| format!("{} {}", wish.verbs().join(","), wish.object()));
             match (shown, expect) {

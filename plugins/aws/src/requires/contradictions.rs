@@ -1,8 +1,9 @@
 //! Requirements that cannot be meant, or that the settings contradict: seen without asking anybody.
 
+use lineman_sdk::Contradictions;
 use lineman_sdk::prelude::*;
 
-use super::{Quota, Requirement};
+use super::{NETWORK, Quota, Requirement};
 use crate::Settings;
 use crate::arn::{self, Arn};
 use crate::partition::{self, RegionName};
@@ -35,13 +36,14 @@ pub(crate) const BUCKET_DOC: (&str, &str) =
 
 /// Everything that is wrong with one requirement, given its place among them and its id.
 pub(crate) fn of(settings: &Settings, index: usize, id: &str, requirement: &Requirement) -> Vec<Finding> {
-    let mut found = Found { settings, index, id, findings: Vec::new() };
+    let found = Contradictions::new("aws/requirement-wrong", index, id, &page);
+    let mut found = Found { settings, found };
     found.subjects(requirement);
     found.permission(requirement);
     found.network(requirement);
     found.role(requirement);
     found.others(requirement);
-    found.findings
+    found.found.found()
 }
 
 /// Why a text cannot be the name of a bucket of general purpose, if it cannot.
@@ -66,53 +68,28 @@ pub(crate) fn bucket_name(name: &str) -> Option<&'static str> {
 
 struct Found<'a> {
     settings: &'a Settings,
-    index: usize,
-    id: &'a str,
-    findings: Vec<Finding>,
+    found: Contradictions<'a>,
 }
 
 impl Found<'_> {
     fn wrong(&mut self, word: &str, message: String, remedy: &str) {
-        // The same word is wrong in each requirement for itself, and each word of one.
-        let finding = Finding::new("aws/requirement-wrong", Cause::ConfigInvalid, message)
-            .subject("requirement", format!("{}.{word}", self.id))
-            .pointer(format!("/requires/{}/{word}", self.index))
-            .remedy(remedy);
-        self.findings.push(match page(word) {
-            Some((title, url)) => finding.doc(title, url),
-            None => finding,
-        });
+        self.found.wrong(word, message, remedy);
     }
 
-    /// One subject, and no word that belongs to another.
     fn subjects(&mut self, requirement: &Requirement) {
-        let subjects = requirement.subjects();
-        let network = |word: &&str| matches!(*word, "vpc" | "subnets" | "security_groups");
-        let [first, others @ ..] = subjects.as_slice() else {
-            return self.wrong(
-                "id",
-                "A requirement does not say what it is about.".to_owned(),
-                "Say one thing: an `action`, a type of `terraform`, a `vpc`, `subnets`, a `role` and so on.",
-            );
-        };
-        if let Some(other) = others.iter().find(|other| !(network(first) && network(other))) {
-            let message = format!("A requirement is about two things, `{first}` and `{other}`.");
-            self.wrong(other, message, "Make two requirements of them.");
-        }
-        let has = |words: &[&str]| subjects.iter().any(|subject| words.contains(subject));
         let Requirement { resource, operations, zones, free_addresses, trusts, .. } = requirement;
-        for (word, said, of) in [
-            ("resource", resource.is_some(), &["action", "terraform"][..]),
-            ("operations", operations.is_some(), &["terraform"]),
-            ("zones", zones.is_some(), &["subnets", "instance_type"]),
-            ("free_addresses", free_addresses.is_some(), &["subnets"]),
-            ("trusts", trusts.is_some(), &["role"]),
-        ] {
-            if said && !has(of) {
-                let message = format!("A requirement says `{word}`, and has no `{}`.", of.join("` or `"));
-                self.wrong(word, message, &format!("Add what it belongs to, or remove `{word}`."));
-            }
-        }
+        self.found.subjects(
+            &requirement.subjects(),
+            &NETWORK,
+            "Say one thing: an `action`, a type of `terraform`, a `vpc`, `subnets`, a `role` and so on.",
+            &[
+                ("resource", resource.is_some(), &["action", "terraform"]),
+                ("operations", operations.is_some(), &["terraform"]),
+                ("zones", zones.is_some(), &["subnets", "instance_type"]),
+                ("free_addresses", free_addresses.is_some(), &["subnets"]),
+                ("trusts", trusts.is_some(), &["role"]),
+            ],
+        );
     }
 
     fn permission(&mut self, requirement: &Requirement) {

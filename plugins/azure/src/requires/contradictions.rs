@@ -1,10 +1,14 @@
 //! Requirements that cannot be meant, or that the settings contradict: seen without asking anybody.
 
+use lineman_sdk::Contradictions;
 use lineman_sdk::prelude::*;
 
 use super::{Quota, RESOURCE_TYPES, Requirement, Wanted};
 use crate::Settings;
 use crate::arm::{self, Network};
+
+/// The subjects that are about what is allowed, and where.
+const ALLOWED: [&str; 3] = ["action", "data_action", "terraform"];
 
 /// The page that says how a word's value is spelled.
 fn page(word: &str) -> Option<(&'static str, &'static str)> {
@@ -34,70 +38,47 @@ fn page(word: &str) -> Option<(&'static str, &'static str)> {
 
 /// Everything that is wrong with one requirement, given its place among them and its id.
 pub(crate) fn of(settings: &Settings, index: usize, id: &str, requirement: &Requirement) -> Vec<Finding> {
-    let mut found = Found { settings, index, id, findings: Vec::new() };
+    let found = Contradictions::new("azure/requirement-wrong", index, id, &page);
+    let mut found = Found { settings, found };
     found.subjects(requirement);
     found.permission(requirement);
     found.network(requirement);
     found.others(requirement);
-    found.findings
+    found.found.found()
 }
 
 struct Found<'a> {
     settings: &'a Settings,
-    index: usize,
-    id: &'a str,
-    findings: Vec<Finding>,
+    found: Contradictions<'a>,
 }
 
 impl Found<'_> {
     fn wrong(&mut self, word: &str, message: String, remedy: &str) {
-        // The same word is wrong in each requirement for itself, and each word of one.
-        let finding = Finding::new("azure/requirement-wrong", Cause::ConfigInvalid, message)
-            .subject("requirement", format!("{}.{word}", self.id))
-            .pointer(format!("/requires/{}/{word}", self.index))
-            .remedy(remedy);
-        self.findings.push(match page(word) {
-            Some((title, url)) => finding.doc(title, url),
-            None => finding,
-        });
+        self.found.wrong(word, message, remedy);
     }
 
-    /// One subject, and no word that belongs to another.
     fn subjects(&mut self, requirement: &Requirement) {
         let subjects = requirement.subjects();
-        let network = |word: &&str| matches!(*word, "vnet" | "subnets");
-        let [first, others @ ..] = subjects.as_slice() else {
-            return self.wrong(
-                "id",
-                "A requirement does not say what it is about.".to_owned(),
-                "Say one thing: an `action`, a type of `terraform`, a `resource_group`, `subnets`, a `sku` and so on.",
-            );
-        };
-        if let Some(other) = others.iter().find(|other| !(network(first) && network(other))) {
-            let message = format!("A requirement is about two things, `{first}` and `{other}`.");
-            self.wrong(other, message, "Make two requirements of them.");
-        }
-        let has = |words: &[&str]| subjects.iter().any(|subject| words.contains(subject));
         let Requirement { scope, operations, delegation, free_addresses, zones, region, sku, .. } = requirement;
-        for (word, said, of) in [
-            ("scope", scope.is_some(), &["action", "data_action", "terraform"][..]),
-            ("operations", operations.is_some(), &["terraform"]),
-            ("delegation", delegation.is_some(), &["subnets"]),
-            ("free_addresses", free_addresses.is_some(), &["subnets"]),
-            ("zones", zones.is_some(), &["sku"]),
-            ("region", region.is_some(), &["region", "resource_group", "vnet", "subnets", "sku"]),
-        ] {
-            if said && !has(of) {
-                let message = format!("A requirement says `{word}`, and has no `{}`.", of.join("` or `"));
-                self.wrong(word, message, &format!("Add what it belongs to, or remove `{word}`."));
-            }
-        }
+        self.found.subjects(
+            &subjects,
+            &["vnet", "subnets"],
+            "Say one thing: an `action`, a type of `terraform`, a `resource_group`, `subnets`, a `sku` and so on.",
+            &[
+                ("scope", scope.is_some(), &ALLOWED),
+                ("operations", operations.is_some(), &["terraform"]),
+                ("delegation", delegation.is_some(), &["subnets"]),
+                ("free_addresses", free_addresses.is_some(), &["subnets"]),
+                ("zones", zones.is_some(), &["sku"]),
+                ("region", region.is_some(), &["region", "resource_group", "vnet", "subnets", "sku"]),
+            ],
+        );
         if sku.is_some() && region.is_none() {
             let message = "A requirement says `sku`, and has no `region`.".to_owned();
             self.wrong("sku", message, "Add the region, such as `region = \"westeurope\"`.");
         }
-        if self.settings.subscription_id.is_none() && !(scope.is_some() && has(&["action", "data_action", "terraform"]))
-        {
+        let has_place = scope.is_some() && subjects.iter().any(|subject| ALLOWED.contains(subject));
+        if let Some(first) = subjects.first().filter(|_| self.settings.subscription_id.is_none() && !has_place) {
             let message = format!("A requirement says `{first}`, and no `subscription_id` is set.");
             self.wrong(first, message, "Set `subscription_id`; what is allowed may have a `scope` of its own instead.");
         }

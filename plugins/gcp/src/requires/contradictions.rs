@@ -1,5 +1,6 @@
 //! Requirements that cannot be meant, or that the settings contradict: seen without asking anybody.
 
+use lineman_sdk::Contradictions;
 use lineman_sdk::prelude::*;
 
 use super::reference::Reference;
@@ -9,72 +10,40 @@ use crate::config::{BUCKETS, bucket_name, is_account, is_project, is_region};
 
 /// Everything that is wrong with one requirement, given its place among them and its id.
 pub(crate) fn of(settings: &Settings, index: usize, id: &str, requirement: &Requirement) -> Vec<Finding> {
-    let mut found = Found { settings, index, id, findings: Vec::new() };
+    let found = Contradictions::new("gcp/requirement-wrong", index, id, &page);
+    let mut found = Found { settings, id, found };
     found.subjects(requirement);
     found.permission(requirement);
     found.network(requirement);
     found.others(requirement);
-    found.findings
+    found.found.found()
 }
 
 struct Found<'a> {
     settings: &'a Settings,
-    index: usize,
     id: &'a str,
-    findings: Vec<Finding>,
+    found: Contradictions<'a>,
 }
 
 impl Found<'_> {
-    /// What is said cannot be understood.
-    fn unclear(&mut self, word: &str, message: String, remedy: &str) {
-        self.tell("requirement-unclear", word, message, remedy);
-    }
-
-    /// What is said cannot be so.
     fn wrong(&mut self, word: &str, message: String, remedy: &str) {
-        self.tell("requirement-wrong", word, message, remedy);
+        self.found.wrong(word, message, remedy);
     }
 
-    fn tell(&mut self, code: &str, word: &str, message: String, remedy: &str) {
-        // The same word is wrong in each requirement for itself, and each word of one.
-        let finding = Finding::new(format!("gcp/{code}"), Cause::ConfigInvalid, message)
-            .subject("requirement", format!("{}.{word}", self.id))
-            .pointer(format!("/requires/{}/{word}", self.index))
-            .remedy(remedy);
-        self.findings.push(match page(word) {
-            Some((title, url)) => finding.doc(title, url),
-            None => finding,
-        });
-    }
-
-    /// One subject, and no word that belongs to another.
     fn subjects(&mut self, requirement: &Requirement) {
-        let subjects = requirement.subjects();
-        let network = |word: &&str| matches!(*word, "network" | "subnetwork");
-        let [first, others @ ..] = subjects.as_slice() else {
-            return self.unclear(
-                "id",
-                "A requirement does not say what it is about.".to_owned(),
-                "Say one thing: a `permission`, a type of `terraform`, an `api`, a `network` and so on.",
-            );
-        };
-        if let Some(other) = others.iter().find(|other| !(network(first) && network(other))) {
-            let message = format!("A requirement is about two things, `{first}` and `{other}`.");
-            self.unclear(other, message, "Make two requirements of them.");
-        }
         let Requirement { resource, operations, region, free_addresses, location, .. } = requirement;
-        for (word, said, of) in [
-            ("resource", resource.is_some(), &["permission", "terraform"][..]),
-            ("operations", operations.is_some(), &["terraform"]),
-            ("region", region.is_some(), &["subnetwork"]),
-            ("free_addresses", free_addresses.is_some(), &["subnetwork"]),
-            ("location", location.is_some(), &["bucket"]),
-        ] {
-            if said && !subjects.iter().any(|subject| of.contains(subject)) {
-                let message = format!("A requirement says `{word}`, and has no `{}`.", of.join("` or `"));
-                self.unclear(word, message, &format!("Add what it belongs to, or remove `{word}`."));
-            }
-        }
+        self.found.subjects(
+            &requirement.subjects(),
+            &["network", "subnetwork"],
+            "Say one thing: a `permission`, a type of `terraform`, an `api`, a `network` and so on.",
+            &[
+                ("resource", resource.is_some(), &["permission", "terraform"]),
+                ("operations", operations.is_some(), &["terraform"]),
+                ("region", region.is_some(), &["subnetwork"]),
+                ("free_addresses", free_addresses.is_some(), &["subnetwork"]),
+                ("location", location.is_some(), &["bucket"]),
+            ],
+        );
     }
 
     fn permission(&mut self, requirement: &Requirement) {
@@ -84,7 +53,7 @@ impl Found<'_> {
                 self.id
             );
             let remedy = "Give one permission: a role holds many, and the API takes no wildcards.";
-            self.unclear("permission", message, remedy);
+            self.wrong("permission", message, remedy);
         }
         if requirement.permission.is_none() && requirement.terraform.is_none() {
             return;
@@ -94,7 +63,7 @@ impl Found<'_> {
                 let message = format!("The requirement `{}` {what}.", self.id);
                 let remedy =
                     "Write `resource = \"projects/ID\"` or `resource = \"buckets/NAME\"`, or set what is missing.";
-                self.unclear("resource", message, remedy);
+                self.wrong("resource", message, remedy);
             }
             Ok(Resource::Bucket(_)) if requirement.terraform.is_some() => {
                 let message = "What Terraform manages lies in a project, and not in a bucket.".to_owned();
@@ -139,7 +108,7 @@ impl Found<'_> {
             }
             (None, None, None) => {
                 let message = format!("Nothing says in which region the subnetwork {} lies.", read.name);
-                self.unclear("subnetwork", message, "Say `region` beside it, or set `region`.");
+                self.wrong("subnetwork", message, "Say `region` beside it, or set `region`.");
             }
             _ => {}
         }
@@ -159,7 +128,7 @@ impl Found<'_> {
             }
             Some(Reference { project: None, .. }) if self.settings.project_id.is_none() => {
                 let message = format!("Nothing says in which project the {word} {text} lies.");
-                self.unclear(word, message, &format!("Set `project_id`, or write `PROJECT/{text}`."));
+                self.wrong(word, message, &format!("Set `project_id`, or write `PROJECT/{text}`."));
             }
             Some(_) => {}
         }
@@ -181,7 +150,7 @@ impl Found<'_> {
             }
             if self.settings.project_id.is_none() {
                 let message = "Nothing says which project's quota is meant.".to_owned();
-                self.unclear("quota", message, "Set `project_id`.");
+                self.wrong("quota", message, "Set `project_id`.");
             }
         }
         if let Some(name) = bucket.as_deref() {
