@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use anyhow::{Context, Result};
+use lineman_model::{Cause, Finding};
 use lineman_tests::{
     Answer, Apis, AwsClient, Behind, Client, ExecClient, Fault, ForgeClient, GitClient, HttpClient, Integration, Keys,
     Kubectl, Kubernetes, Moto, Names, Namespace, Proxies, Repositories, Resolver, Site, SshServers, Stubs, Table, Web,
@@ -256,6 +257,9 @@ impl Stage {
         let outcome = Site::get()?.check(directory, integration, self.network(integration)?)?;
         let report = outcome.report()?;
         let mut differences = judge(outcome.exit, &report, fault.map(|fault| &fault.expect));
+        for finding in report.integrations.iter().flat_map(|one| one.findings()) {
+            differences.extend(explained(directory, finding)?);
+        }
         for key in integration.secrets.keys() {
             // What is shorter is a placeholder and stands for nothing.
             let secret = integration.secret(key)?.filter(|secret| secret.trim().len() >= 8);
@@ -274,4 +278,28 @@ impl Stage {
         }
         Ok(differences)
     }
+}
+
+/// What `lineman explain` says of a finding's code contradicts the finding, or says nothing.
+fn explained(directory: &Path, finding: &Finding) -> Result<Option<String>> {
+    static EXPLAINED: Mutex<BTreeMap<String, Option<Finding>>> = Mutex::new(BTreeMap::new());
+    let lock = || EXPLAINED.lock().unwrap_or_else(PoisonError::into_inner);
+    let code = finding.code.as_str();
+    let known = lock().get(code).cloned();
+    let known = match known {
+        Some(known) => known,
+        None => {
+            // Without a configuration every plugin that is installed is asked.
+            let mut command = Site::get()?.command(directory);
+            let output = command.args(["explain", code, "--format", "json", "--config", "none.toml"]).output()?;
+            let told: Option<Finding> = serde_json::from_slice(&output.stdout).ok();
+            lock().insert(code.to_owned(), told.clone());
+            told
+        }
+    };
+    let Some(known) = known else { return Ok(Some(format!("`lineman explain {code}` knows nothing of it"))) };
+    let causes: Vec<&Cause> =
+        std::iter::once(&known.cause).chain(known.also_possible.iter().map(|it| &it.cause)).collect();
+    Ok((!causes.contains(&&finding.cause))
+        .then(|| format!("`lineman explain {code}` says {}, the check found {}", known.cause, finding.cause)))
 }

@@ -127,6 +127,20 @@ impl Catalog {
         SHARED.each_ref()
     }
 
+    /// What checks find by themselves whatever their plugin is, and whose code begins with their
+    /// plugin's id. It matches nothing.
+    pub fn of_every_plugin() -> &'static Catalog {
+        static OF_EVERY_PLUGIN: LazyLock<Catalog> =
+            LazyLock::new(|| embedded("plugin", include_str!("../plugin.toml")));
+        &OF_EVERY_PLUGIN
+    }
+
+    /// What the host finds before, instead of or after a check. It matches nothing.
+    pub fn of_the_host() -> &'static Catalog {
+        static OF_THE_HOST: LazyLock<Catalog> = LazyLock::new(|| embedded("lineman", include_str!("../lineman.toml")));
+        &OF_THE_HOST
+    }
+
     /// Words and statuses that make a cause possible and no more, where no other catalog knows.
     pub fn general() -> &'static Catalog {
         static GENERAL: LazyLock<Catalog> = LazyLock::new(|| embedded("general", include_str!("../general.toml")));
@@ -385,7 +399,8 @@ struct Index {
 impl Index {
     fn new(catalog: &Catalog) -> Index {
         let (rules, needles): (Vec<usize>, Vec<&str>) = catalog.needles().unzip();
-        let always = (0..catalog.rules().len()).filter(|at| !rules.contains(at)).collect();
+        let own = |at: &usize| catalog.rules()[*at].conditions.is_none();
+        let always = (0..catalog.rules().len()).filter(|at| !rules.contains(at) && !own(at)).collect();
         // Building fails only for more needles than fit 31 bits.
         let automaton = AhoCorasick::builder().ascii_case_insensitive(true).build(needles).ok();
         Index { automaton, rules, always }
@@ -450,6 +465,24 @@ mod tests {
         check("{ title = ", "{ name = \"x\", title = ", "unknown field `name`");
         check("\"5xx\"", "\"9xx\"", "not a status");
         check("code = \"unknown-key\"", "code = \"unknown-key\"\ncode = \"again\"", "duplicate key");
+    }
+
+    #[test]
+    fn what_only_a_check_finds_is_described_and_never_matched() {
+        let own = "[[rule]]\ncode = \"denied\"\ncause = \"permission.insufficient\"\n\
+                   message = \"It is denied.\"\nremedies = [\"Ask.\"]\n";
+        let catalog = Catalog::parse("acme", own).unwrap();
+        assert_eq!(catalog.describe("acme/denied").map(|known| known.message).as_deref(), Some("It is denied."));
+        assert!(catalog.match_text("It is denied.").is_empty() && catalog.verify().is_empty());
+        assert!(catalog.match_response(&Response { status: Some(403), ..Response::default() }).is_empty());
+        assert_eq!(catalog.to_value()["rule"][0].as_object().map(|rule| rule.len()), Some(5));
+        let check = |more: &str| {
+            let error = Catalog::parse("acme", &format!("{own}{more}\n")).unwrap_err().to_string();
+            assert!(error.contains("no condition"), "{error}");
+        };
+        check("example = [\"It is denied.\"]");
+        check("near_miss = [\"It is denied.\"]");
+        check("[rule.match]");
     }
 
     #[test]

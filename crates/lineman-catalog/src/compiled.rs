@@ -1,7 +1,7 @@
 use lineman_model::Cause;
 
 use crate::pattern::Pattern;
-use crate::rule::Rule;
+use crate::rule::{Conditions, Rule};
 use crate::template::Template;
 
 /// Longest message, in bytes: it must stand on one line or two of a narrow terminal.
@@ -23,7 +23,8 @@ impl Compiled {
     /// Compiles a rule; its faults are added to the list. The patterns of `capture` see what they
     /// can for every rule of the catalog.
     pub(crate) fn new(rule: &Rule, capture: &[Pattern], faults: &mut Vec<String>) -> Compiled {
-        let conditions = &rule.conditions;
+        let none = Conditions::default();
+        let conditions = rule.conditions.as_ref().unwrap_or(&none);
         let compiled = Compiled {
             text: patterns(&conditions.text, faults),
             not_text: patterns(&conditions.not_text, faults),
@@ -52,14 +53,19 @@ impl Compiled {
     /// Words of which a text that the rule matches has at least one: its codes or what its texts
     /// must contain, whichever is longer and so rarer.
     pub(crate) fn needles<'r>(&'r self, rule: &'r Rule) -> Vec<&'r str> {
-        let codes: Vec<&str> = rule.conditions.provider_code.iter().map(String::as_str).collect();
+        let codes: Vec<&str> = rule.conditions.iter().flat_map(|all| &all.provider_code).map(String::as_str).collect();
         let texts: Vec<&str> = self.text.iter().flat_map(Pattern::needles).map(String::as_str).collect();
         let shortest = |words: &[&str]| words.iter().map(|word| word.len()).min().unwrap_or(0);
         if shortest(&codes) > shortest(&texts) { codes } else { texts }
     }
 
     fn check_conditions(&self, rule: &Rule, faults: &mut Vec<String>) {
-        let conditions = &rule.conditions;
+        let Some(conditions) = &rule.conditions else {
+            if !(rule.example.is_empty() && rule.near_miss.is_empty() && rule.capture.is_empty()) {
+                faults.push("examples or captures, and no condition that something must meet".to_owned());
+            }
+            return;
+        };
         if conditions.status.is_empty()
             && conditions.provider_code.is_empty()
             && conditions.header.is_empty()
@@ -105,7 +111,7 @@ fn check_words(rule: &Rule, faults: &mut Vec<String>) {
     for cause in std::iter::once(&rule.cause).chain(rule.also_possible.iter().map(|other| &other.cause)) {
         if let Cause::Other(word) = cause {
             faults.push(format!("{word:?} is not a cause"));
-        } else if cause.is_ours() {
+        } else if cause.is_ours() && rule.conditions.is_some() {
             faults.push(format!("{:?} is for Lineman to find", cause.as_str()));
         }
     }
@@ -116,7 +122,7 @@ fn check_words(rule: &Rule, faults: &mut Vec<String>) {
     if rule.remedies.is_empty() {
         faults.push("no remedy".to_owned());
     }
-    if rule.docs.is_empty() {
+    if rule.docs.is_empty() && rule.conditions.is_some() {
         faults.push("no page of the provider's documentation".to_owned());
     }
     if let Some(doc) = rule.docs.iter().find(|doc| !doc.url.starts_with("https://")) {

@@ -50,6 +50,10 @@
 //! not_text = ['expired']                      # none of them
 //! ```
 //!
+//! A rule without `[rule.match]`, examples and near misses is not matched: a check finds such a
+//! failure by itself, in words of its own, and the rule describes it. Where the check says neither
+//! what to do nor where it is documented, the rule's `remedies` and `docs` are told.
+//!
 //! In messages, details and remedies `{name}` stands for a named group of a `text`, `header` or
 //! `capture` pattern; a part in square brackets is left out when a name in it was not seen. Where
 //! the cause is `network.ip-not-allowed`, a group named `address` is the address that the provider

@@ -70,10 +70,10 @@ pub struct Match<'a> {
 }
 
 impl<'a> Match<'a> {
-    /// Tries the rule at a position of a catalog.
+    /// Tries the rule at a position of a catalog; one without conditions matches nothing.
     pub(crate) fn try_rule(catalog: &'a Catalog, at: usize, seen: &Seen) -> Option<Match<'a>> {
         let (rule, compiled) = (catalog.rules().get(at)?, catalog.compiled().get(at)?);
-        let conditions = &rule.conditions;
+        let conditions = rule.conditions.as_ref()?;
         let mut rank = rule.priority;
         let mut captures = Captures::new();
         // Where the line to show is: an offset, or a header.

@@ -6,6 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One known failure: what to look for, what it means, what to do.
 ///
+/// A rule without conditions matches nothing: a check finds such a failure by itself, in words of
+/// its own, and the rule describes it to whoever asks for its code.
+///
 /// The crate's front page shows the format and says how the conditions are judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -28,8 +31,8 @@ pub struct Rule {
     /// What to do, most likely first; the texts are templates, the commands are not.
     #[serde(deserialize_with = "strict::<Step, _, _>")]
     pub remedies: Vec<Remedy>,
-    /// The provider's own pages.
-    #[serde(deserialize_with = "strict::<Page, _, _>")]
+    /// The provider's own pages; what is matched has one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "strict::<Page, _, _>")]
     pub docs: Vec<Doc>,
     /// Patterns whose groups fill the templates; they decide nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -47,11 +50,13 @@ pub struct Rule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_by: Option<String>,
     /// What must hold.
-    #[serde(rename = "match")]
-    pub conditions: Conditions,
+    #[serde(rename = "match", default, skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Conditions>,
     /// What the rule matches, and matches first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub example: Vec<Sample>,
     /// What looks alike and is not matched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub near_miss: Vec<Sample>,
 }
 

@@ -80,8 +80,7 @@ async fn config(cx: Cx<Acme>) -> Outcome {
     let project = &cx.settings().project;
     if project.is_empty() || project.contains(['/', ' ']) {
         let message = format!("`{project}` cannot be the name of a project.");
-        let finding = cx.finding("project-name", Cause::ConfigInvalid, message).pointer("/settings/project");
-        return Err(finding.remedy("Give the last part of the project's address alone.").into());
+        return Err(cx.finding("project-name", Cause::ConfigInvalid, message).pointer("/settings/project").into());
     }
     Ok(())
 }

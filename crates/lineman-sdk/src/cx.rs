@@ -69,6 +69,7 @@ pub(crate) struct Call {
     pub(crate) plugin: &'static str,
     pub(crate) check: CheckInfo,
     pub(crate) deadline: Instant,
+    catalog: Arc<Catalog>,
     sink: Arc<dyn Sink>,
     cancelled: watch::Sender<bool>,
     log: Mutex<Log>,
@@ -83,8 +84,14 @@ struct Log {
 }
 
 impl Call {
-    pub(crate) fn new(plugin: &'static str, check: CheckInfo, deadline: Instant, sink: Arc<dyn Sink>) -> Call {
-        Call { plugin, check, deadline, sink, cancelled: watch::Sender::new(false), log: Mutex::default() }
+    pub(crate) fn new(
+        plugin: &'static str,
+        check: CheckInfo,
+        deadline: Instant,
+        catalog: Arc<Catalog>,
+        sink: Arc<dyn Sink>,
+    ) -> Call {
+        Call { plugin, check, deadline, catalog, sink, cancelled: watch::Sender::new(false), log: Mutex::default() }
     }
 
     fn log(&self) -> MutexGuard<'_, Log> {
@@ -107,6 +114,11 @@ impl Call {
             finding.code = format!("{}/{}", self.plugin, finding.code);
         }
         finding.severity.get_or_insert(Severity::of(&finding.cause, self.check.level));
+        // What the catalog says of the code need not be said again.
+        if let Some(known) = self.catalog.describe(&finding.code) {
+            finding.docs = Some(finding.docs).filter(|docs| !docs.is_empty()).unwrap_or(known.docs);
+            finding.remedies = Some(finding.remedies).filter(|all| !all.is_empty()).unwrap_or(known.remedies);
+        }
         // The engine's own, whatever an author put there.
         finding.suppressed = None;
         finding.caused_by.clear();

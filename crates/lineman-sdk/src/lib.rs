@@ -50,7 +50,9 @@
 //! What the provider says when something is broken is data, in TOML: patterns, the cause, remedies,
 //! the provider's own page, examples that must match and near misses that must not. Checks match
 //! live answers with it; `lineman explain` and `lineman logs` match pasted ones, without loading
-//! the plugin. [`testing::Harness::catalog_problems`] holds it to its examples.
+//! the plugin. [`testing::Harness::catalog_problems`] holds it to its examples. What a check finds
+//! by itself has a rule there, too, without a pattern: it says what the code means to whoever asks
+//! `lineman explain CODE`, and what to do where the finding says nothing of that.
 //!
 //! # Sessions
 //!

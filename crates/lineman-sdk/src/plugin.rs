@@ -115,7 +115,7 @@ impl<P: Provider> Plugin<P> {
         let check = self.checks.get(&request.check)?;
         let time = Duration::from_millis(request.deadline_ms).saturating_sub(MARGIN).min(LONGEST_CALL);
         let deadline = Instant::now() + time;
-        Some(Arc::new(Call::new(self.id, check.info.clone(), deadline, sink)))
+        Some(Arc::new(Call::new(self.id, check.info.clone(), deadline, Arc::clone(&self.catalog), sink)))
     }
 
     /// Runs a check to its end, whatever it does short of ending the process.

@@ -1,11 +1,20 @@
 //! What a check says reaches the host complete, and without a secret.
 
+use lineman_catalog::Catalog;
 use lineman_model::protocol::CheckOutcome;
 use lineman_model::{Evidence, SkipReason};
 use lineman_sdk::prelude::*;
 use lineman_sdk::testing::{Harness, Seen};
 use serde_json::{Value, json};
 
+const CATALOG: &str = r#"
+    [[rule]]
+    code = "down"
+    cause = "network.timeout"
+    message = "It is down."
+    remedies = ["Wake it."]
+    docs = [{ title = "Sleep", url = "https://docs.example.com/sleep" }]
+"#;
 const TOKEN: &str = "t0k3n/of the+test";
 
 #[derive(Deserialize, JsonSchema)]
@@ -30,7 +39,7 @@ impl Provider for Says {
     type Session = ();
 
     fn about() -> About {
-        About::new("says", "Says", "1.0.0")
+        About::new("says", "Says", "1.0.0").catalog(CATALOG)
     }
 
     fn checks() -> Vec<Check<Says>> {
@@ -213,4 +222,22 @@ fn what_is_deprecated_says_what_takes_its_place() {
     let harness = Harness::<Contradicts<5>>::new();
     let said = harness.description().checks.iter().map(|check| (check.deprecated, check.replaced_by.as_deref()));
     assert_eq!(said.collect::<Vec<_>>(), [(true, Some("x/two")), (false, None), (true, None)]);
+}
+
+/// The path to an endpoint is walked for every plugin, so that its faults are described once.
+#[test]
+fn every_fault_of_the_path_can_be_explained() {
+    for fault in lineman_net::Fault::ALL {
+        let known = Catalog::of_every_plugin().describe(fault.code());
+        let told = known.as_ref().map(|known| (known.code.as_str(), known.cause.as_str()));
+        let code = format!("plugin/{}", fault.code());
+        assert_eq!(told, Some((code.as_str(), fault.cause().as_str())));
+    }
+}
+
+#[tokio::test]
+async fn what_the_catalog_says_of_a_code_is_told_with_the_finding() {
+    let seen = harness().check("network-low").await;
+    let finding = &seen.findings[0];
+    assert_eq!((finding.remedies[0].text.as_str(), finding.docs[0].title.as_str()), ("Wake it.", "Sleep"));
 }

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
+use lineman_catalog::Catalog;
 use lineman_config::{Configured, ProcessEnvironment, Resolved};
 use lineman_engine::{Limits, Platform, RunInfo, Selection, hosts_of};
 use lineman_history::Given;
@@ -111,12 +112,23 @@ pub(crate) async fn run(
         }
     };
     let executor = Arc::new(Workers(Arc::clone(&host)));
-    let report = lineman_engine::run(plan, executor, limits, info(setup, seen), events, interrupted()).await;
+    let mut report = lineman_engine::run(plan, executor, limits, info(setup, seen), events, interrupted()).await;
+    let checks = report.integrations.iter_mut().flat_map(|integration| &mut integration.checks);
+    checks.flat_map(|check| &mut check.findings).for_each(tell_what_to_do);
     match report.run.complete {
         true => host.stop().await,
         false => host.abandon().await,
     }
     Ok(report)
+}
+
+/// What the host finds says what is wrong; what to do about it says its catalog.
+fn tell_what_to_do(finding: &mut Finding) {
+    if finding.remedies.is_empty()
+        && let Some(known) = Catalog::of_the_host().describe(&finding.code)
+    {
+        finding.remedies = known.remedies;
+    }
 }
 
 /// Resolves when the user wants an end, or already did: from the first call on somebody listens, be

@@ -62,8 +62,7 @@ async fn token(cx: Cx<Template>) -> Outcome {
         let seen = format!("{} characters, not all of them printable", token.chars().count());
         let finding = cx
             .finding("token-shape", Cause::CredentialMalformed, "The token holds white space.")
-            .evidence(Evidence::config("/secrets/token", seen))
-            .remedy("Store the token again, alone and whole.");
+            .evidence(Evidence::config("/secrets/token", seen));
         return Err(finding.into());
     }
     Ok(())

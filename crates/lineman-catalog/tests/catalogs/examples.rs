@@ -9,7 +9,7 @@ fn catalogs_hold_to_their_examples() {
     let problems: Vec<String> = catalogs()
         .iter()
         .chain(Catalog::shared())
-        .chain([Catalog::general()])
+        .chain([Catalog::general(), Catalog::of_every_plugin(), Catalog::of_the_host()])
         .flat_map(Catalog::verify)
         .map(|problem: Problem| problem.to_string())
         .collect();

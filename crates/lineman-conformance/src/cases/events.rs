@@ -101,24 +101,36 @@ pub(super) async fn events(kit: &Kit<'_>) -> Verdict {
 }
 
 pub(super) async fn finding_codes(kit: &Kit<'_>) -> Verdict {
-    let id = &kit.description()?.id;
-    let mut seen = Vec::new();
+    let description = kit.description()?;
+    let id = description.id.as_str();
+    let own = Catalog::from_value(id, &description.catalog).ok();
+    let (mut seen, mut unknown) = (Vec::new(), Vec::new());
     for (what, finding) in findings(kit).await? {
-        let name = finding.code.strip_prefix(id.as_str()).and_then(|rest| rest.strip_prefix('/'));
+        let code = finding.code.as_str();
         // Words that belong to nobody have codes of their own, which can be explained as well.
-        let shared = || Catalog::shared().iter().any(|catalog| catalog.describe(&finding.code).is_some());
-        if !name.is_some_and(is_kebab) && !shared() {
-            seen.push(format!("{what} finds `{}`, which is not `{id}/<kebab-case>`", finding.code));
+        let shared = Catalog::shared().iter().any(|catalog| catalog.describe(code).is_some());
+        match code.strip_prefix(id).and_then(|rest| rest.strip_prefix('/')).filter(|name| is_kebab(name)) {
+            Some(name) => {
+                let known = own.iter().any(|catalog| catalog.describe(name).is_some());
+                if !known && Catalog::of_every_plugin().describe(name).is_none() {
+                    unknown.push(format!("{what} finds `{code}`, which the catalog does not describe"));
+                }
+            }
+            None if shared => {}
+            None => seen.push(format!("{what} finds `{code}`, which is not `{id}/<kebab-case>`")),
         }
         if finding.message.trim().is_empty() || finding.message.chars().any(char::is_control) {
-            seen.push(format!("{what} finds `{}` with a message that is empty or not one line", finding.code));
+            seen.push(format!("{what} finds `{code}` with a message that is empty or not one line"));
         }
         if let lineman_model::Cause::Other(word) = &finding.cause {
-            seen.push(format!("{what} finds `{}` with the cause `{word}`, which there is not", finding.code));
+            seen.push(format!("{what} finds `{code}` with the cause `{word}`, which there is not"));
         }
     }
     seen.dedup();
-    none(seen)
+    none(seen)?;
+    unknown.sort();
+    unknown.dedup();
+    if unknown.is_empty() { Ok(()) } else { Err(Fault::Warn(unknown)) }
 }
 
 pub(super) async fn remedies(kit: &Kit<'_>) -> Verdict {

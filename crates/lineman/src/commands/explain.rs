@@ -121,10 +121,8 @@ fn show(matches: &[Match<'_>], format: HumanOrJson, style: &Style) -> Result<(),
 
 /// Describes a cause or a finding code.
 fn describe(word: &str, catalogs: &[Catalog], format: HumanOrJson, style: &Style) -> Done {
+    let finding = finding(word, catalogs);
     let catalogs = everything_known(catalogs);
-    let with_guesses = catalogs.iter().copied().chain([Catalog::general()]);
-    let finding = with_guesses.filter(|catalog| word.starts_with(&format!("{}/", catalog.plugin())));
-    let finding = finding.filter_map(|catalog| catalog.describe(word)).next();
     let text = match (finding, Cause::ALL.iter().find(|cause| cause.as_str() == word)) {
         (Some(finding), _) => match format {
             HumanOrJson::Json => json(&finding)?,
@@ -158,6 +156,20 @@ fn describe(word: &str, catalogs: &[Catalog], format: HumanOrJson, style: &Style
     };
     terminal::print(text.as_bytes())?;
     Ok(0)
+}
+
+/// What a finding of a code says when nothing was seen. What checks of every plugin find has the id
+/// of one that is in use.
+fn finding(code: &str, plugins: &[Catalog]) -> Option<Finding> {
+    let (owner, name) = code.split_once('/')?;
+    let others = [Catalog::general(), Catalog::of_the_host()];
+    let mut all = everything_known(plugins).into_iter().chain(others);
+    let own = all.find_map(|catalog| (catalog.plugin() == owner).then(|| catalog.describe(code))?);
+    let common = || {
+        plugins.iter().find(|catalog| catalog.plugin() == owner)?;
+        Some(Finding { code: code.to_owned(), ..Catalog::of_every_plugin().describe(name)? })
+    };
+    own.or_else(common)
 }
 
 fn json(value: &impl serde::Serialize) -> Result<String, Failure> {
