@@ -118,7 +118,7 @@ cases! {
         "Emit the JSON of the protocol: findings, progress, an outcome, a failure with a `plugin.` cause.";
     FindingCodes = "finding-codes",
         "Findings can be explained, suppressed and counted by a code that never changes meaning.",
-        "Give every finding a code `<plugin>/<kebab-case>` and one line that says what is wrong.";
+        "Give every finding a code `<plugin>/<kebab-case>` that the catalog describes, and one line that says what is wrong.";
     Remedies = "remedies",
         "Whoever is told that something is broken is told what to do.",
         "Give every finding that fails a remedy.";
