@@ -252,7 +252,7 @@ fn collapse(text: &str) -> String {
 
 /// Where a text has a word, as offsets. What a dot joins belongs to the word: `NoKey.Deleted` and
 /// `Pool.NoKey` are not `NoKey`. What protocols and languages put before a dot does not:
-/// `Client.NoKey` and `com.acme.NoKey` are.
+/// `Client.NoKey`, `com.acme.NoKey` and `Acme.Keys.NoKey` are.
 fn words<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = usize> + 't {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(word).map(|(at, _)| at).filter(move |&at| {
@@ -261,7 +261,8 @@ fn words<'t>(text: &'t str, word: &'t str) -> impl Iterator<Item = usize> + 't {
         let before = &text[..at];
         let joined = before.strip_suffix('.').is_some_and(|before| {
             let head = before.rsplit(|c| !is_part(c)).next().unwrap_or_default();
-            !head.is_empty() && !is_wrapper(head)
+            let is_namespace = before[..before.len() - head.len()].ends_with('.');
+            !head.is_empty() && !is_wrapper(head) && !is_namespace
         });
         !word.is_empty() && !before.ends_with(is_part) && !joined && !after.starts_with(is_part)
     })
@@ -299,6 +300,7 @@ mod tests {
         check("Client.NoKey.", "NoKey", true);
         check("com.acme.NoKey: gone", "NoKey", true);
         check("Pool.NoKey: gone", "NoKey", false);
+        check("Acme.Keys.Model.NoKey: gone", "NoKey", true);
         check("It failed.NoKey", "NoKey", true);
         check("Throttling: slow down", "Throttling", true);
         check("Throttling starts at noon", "Throttling", false);
