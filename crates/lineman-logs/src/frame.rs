@@ -63,7 +63,7 @@ static PARTS: LazyLock<Vec<(Regex, Part)>> = LazyLock::new(|| {
     [
         (r"^(\[pod/[^\]\s]{1,250}\]) ", Part::Carrier),
         (r"^([0-9A-Za-z_.-]{1,60})\s*\| ", Part::Carrier),
-        (r"^([^\t]{1,100}\t[^\t]{1,100})\t\u{feff}?", Part::Carrier),
+        (r"^([^\t\n]{1,100}\t[^\t\n]{1,100})\t\u{feff}?", Part::Carrier),
         // kubectl and docker with times, GitHub's runners, containerd, GitLab's runners.
         (r"^\u{feff}?([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{6,9}(?:Z|[+-][0-9]{2}:[0-9]{2}))(?: std(?:out|err) [FP]| [0-9]{2}[OE][ +])? ?", Part::Taken),
         (r"^(?:<[0-9]+>[0-9]? ?)?([A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}(?:\.[0-9]+)?(?:Z|[+-][0-9]{2}:?[0-9]{2})) ([0-9A-Za-z_.-]+ [0-9A-Za-z_./@-]+(?:\[[0-9]+\])?): ", Part::Journal),

@@ -7,6 +7,7 @@ use lineman_model::{Cause, Confidence};
 use regex::{Regex, RegexSet};
 
 use crate::frame::Level;
+use crate::tidy::unescaped;
 
 fn pattern(source: &str) -> Regex {
     Regex::new(source).expect("a pattern that is part of the program, and compiled by its tests")
@@ -48,11 +49,12 @@ static OTHERWISE: LazyLock<RegexSet> = LazyLock::new(|| {
     .expect("patterns that are part of the program, and compiled by its tests")
 });
 
-/// Whether a line tells of no failure, whatever rules make of its words.
+/// Whether a line tells of no failure, whatever rules make of its words. What a document holds may
+/// have several lines, and one of them is enough.
 pub(crate) fn is_hopeless(level: Option<Level>, message: &str) -> bool {
     level == Some(Level::Debug)
         || level == Some(Level::Info) && !FAILED.is_match(message)
-        || OTHERWISE.is_match(message)
+        || unescaped(message).lines().filter(|line| !line.trim().is_empty()).all(|line| OTHERWISE.is_match(line))
 }
 
 /// Whether a match tells of a failure, in a line of this level.

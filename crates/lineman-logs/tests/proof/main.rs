@@ -116,6 +116,27 @@ fn what_begins_a_diagnostic_is_none_of_what_stands_before() {
 }
 
 #[test]
+fn what_a_document_holds_is_judged_line_by_line() {
+    let own = catalogs();
+    let all: Vec<&Catalog> = own.iter().chain(Catalog::shared()).collect();
+    let check = |message: &str, expect: u64| {
+        let log = serde_json::json!({ "stream": "stderr", "log": message }).to_string() + "\n";
+        assert_eq!(scan(&all, [log.into_bytes()]).count(), expect, "{message}");
+    };
+    let failure = "curl: (6) Could not resolve host: api.example.org";
+    let waiting = format!("aws_vpc.main: Still creating... [10s elapsed]\n{failure}\n");
+    let log = serde_json::json!({ "level": "error", "message": waiting }).to_string() + "\n";
+    assert_eq!(scan(&all, [log.into_bytes()]).count(), 1, "{waiting}");
+    check(&format!("aws_vpc.main: Still creating... [10s elapsed]\n{failure}\n"), 1);
+    check(&format!("$ make fetch\n{failure}\n"), 1);
+    check(&format!("$ echo '{failure}'\n"), 0);
+    check(
+        "java.net.UnknownHostException: api.example.org\n\tat Fetch.run(Fetch.java:3)\n\tat Fetch.main(Fetch.java:9)\n",
+        1,
+    );
+}
+
+#[test]
 fn a_secret_in_a_log_is_not_repeated() {
     let own = catalogs();
     let all: Vec<&Catalog> = own.iter().chain(Catalog::shared()).collect();
