@@ -17,14 +17,6 @@ const BACK: i64 = 60;
 const LIFE: i64 = 540;
 
 const KEY: &str = "/secrets/app_private_key";
-const KEY_DOC: (&str, &str) = (
-    "Managing private keys for GitHub Apps",
-    "https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/managing-private-keys-for-github-apps",
-);
-const INSTALLATION_DOC: (&str, &str) = (
-    "Authenticating as a GitHub App installation",
-    "https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/authenticating-as-a-github-app-installation",
-);
 
 /// A user or an organisation.
 #[derive(Clone, Debug, Deserialize)]
@@ -65,11 +57,8 @@ pub(crate) struct Minted {
 
 /// What `github/config` says of a key that cannot sign.
 pub(crate) fn malformed(wrong: &str) -> Finding {
-    let (title, url) = KEY_DOC;
     Finding::new("github/app-key-shape", Cause::CredentialMalformed, format!("The app's private key {wrong}."))
         .pointer(KEY)
-        .remedy("Store the whole file that GitHub gave, with its line ends; best by `{ file = … }`.")
-        .doc(title, url)
 }
 
 /// An assertion that the app is who it says, good for some minutes.
@@ -134,7 +123,6 @@ async fn only(cx: &Cx<GitHub>, app: &App) -> Result<Installation, Stop> {
             Err(cx
                 .finding("installation-unclear", Cause::ConfigInvalid, message)
                 .pointer("/settings/installation_id")
-                .remedy("Set `organization` or `installation_id`.")
                 .into())
         }
         (None, _) => Err(missing(cx, app, "anywhere").into()),
@@ -142,7 +130,6 @@ async fn only(cx: &Cx<GitHub>, app: &App) -> Result<Installation, Stop> {
 }
 
 fn missing(cx: &Cx<GitHub>, app: &App, what: &str) -> Finding {
-    let (title, url) = INSTALLATION_DOC;
     let message = format!("The app {} has no installation {what}.", app.slug);
     let mut finding = cx
         .finding("installation-missing", Cause::DependencyMissing, message)
@@ -151,7 +138,7 @@ fn missing(cx: &Cx<GitHub>, app: &App, what: &str) -> Finding {
     let text = format!("Install the app: https://github.com/apps/{}/installations/new", app.slug);
     let who = Some("owner of the organisation or repository".to_owned());
     finding.remedies.push(Remedy { who, ..Remedy::new(text) });
-    finding.remedy("Correct `installation_id`, `organization` and `repositories`.").doc(title, url)
+    finding.remedy("Correct `installation_id`, `organization` and `repositories`.")
 }
 
 /// The id of the installation that covers a repository, whichever it is.
@@ -189,25 +176,18 @@ pub(crate) async fn check(cx: Cx<GitHub>) -> Outcome {
     let installation = installation(&cx).await?;
     let account = &installation.account.login;
     if let Some(at) = installation.suspended_at {
-        let (title, url) = (
-            "Reviewing and modifying installed GitHub Apps",
-            "https://docs.github.com/en/apps/using-github-apps/reviewing-and-modifying-installed-github-apps",
-        );
         let message = format!("The app's installation in {account} is suspended since {}.", at.strftime("%Y-%m-%d"));
         let mut finding = cx.finding("installation-suspended", Cause::AccountSuspended, message);
         let text = "Unsuspend the app in the settings of the organisation, under GitHub Apps.";
         finding.remedies.push(Remedy { who: Some(format!("owner of {account}")), ..Remedy::new(text) });
-        return Err(finding.subject("installation", installation.id.to_string()).doc(title, url).into());
+        return Err(finding.subject("installation", installation.id.to_string()).into());
     }
     match &cx.settings().organization {
         Some(expected) if !expected.eq_ignore_ascii_case(account) => {
             let message = format!("The installation {} is {account}'s, not {expected}'s.", installation.id);
-            let (title, url) = INSTALLATION_DOC;
             return Err(cx
                 .finding("wrong-installation", Cause::CredentialWrongAccount, message)
                 .pointer("/settings/installation_id")
-                .remedy("Remove `installation_id`: the installation is then found by the organisation.")
-                .doc(title, url)
                 .into());
         }
         Some(_) => {}

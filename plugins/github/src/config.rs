@@ -8,14 +8,6 @@ use crate::token::{self, Kind};
 use crate::{GitHub, Secrets, Settings, app};
 
 const TOKEN: &str = "/secrets/token";
-const FORMATS: (&str, &str) = (
-    "GitHub's token formats",
-    "https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/about-authentication-to-github#githubs-token-formats",
-);
-const API: (&str, &str) = (
-    "Getting started with the REST API",
-    "https://docs.github.com/en/rest/using-the-rest-api/getting-started-with-the-rest-api",
-);
 
 /// Reports everything that is wrong at once: each takes a change of the configuration.
 pub(crate) async fn check(cx: Cx<GitHub>) -> Outcome {
@@ -40,19 +32,15 @@ fn fault(code: &str, cause: Cause, pointer: &str, message: impl Into<String>) ->
 
 fn credential(settings: &Settings, secrets: &Secrets) -> Option<Finding> {
     match (&secrets.token, &secrets.app_private_key) {
-        (None, None) => Some(
-            fault(
-                "token-missing",
-                Cause::CredentialMissing,
-                TOKEN,
-                "The integration has neither a token nor an app's key.",
-            )
-            .remedy("Give `token`, or `app_id` and `app_private_key`, by reference under `secrets`."),
-        ),
-        (Some(_), Some(_)) => Some(
-            fault("credential-unclear", Cause::ConfigInvalid, TOKEN, "Both a token and an app's key are given.")
-                .remedy("Remove the one that the platform does not use."),
-        ),
+        (None, None) => Some(fault(
+            "token-missing",
+            Cause::CredentialMissing,
+            TOKEN,
+            "The integration has neither a token nor an app's key.",
+        )),
+        (Some(_), Some(_)) => {
+            Some(fault("credential-unclear", Cause::ConfigInvalid, TOKEN, "Both a token and an app's key are given."))
+        }
         (Some(token), None) => judge(token.expose()),
         (None, Some(key)) => app_key(settings, key),
     }
@@ -63,31 +51,18 @@ fn app_key(settings: &Settings, pem: &Secret) -> Option<Finding> {
         return Some(app::malformed(wrong));
     }
     let Some(id) = &settings.app_id else {
-        return Some(
-            fault(
-                "app-id-missing",
-                Cause::ConfigInvalid,
-                "/settings/app_id",
-                "An app's key is given, and not the app's id.",
-            )
-            .remedy("Set `app_id` to the app's id or client id, from its settings page."),
-        );
+        let message = "An app's key is given, and not the app's id.";
+        return Some(fault("app-id-missing", Cause::ConfigInvalid, "/settings/app_id", message));
     };
     let id = id.to_string();
     let shaped = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
     let message = format!("`{id}` is neither the id of an app nor a client id.");
-    (!shaped).then(|| {
-        fault("app-id-wrong", Cause::ConfigInvalid, "/settings/app_id", message)
-            .remedy("Set a number, or a client id such as `Iv23liABCDEF`.")
-    })
+    (!shaped).then(|| fault("app-id-wrong", Cause::ConfigInvalid, "/settings/app_id", message))
 }
 
 /// What is wrong with a token, as far as its text tells.
 fn judge(token: &str) -> Option<Finding> {
-    let (title, url) = FORMATS;
-    let malformed = |code: &str, message: &str, remedy: &str| {
-        fault(code, Cause::CredentialMalformed, TOKEN, message).remedy(remedy).doc(title, url)
-    };
+    let malformed = |code: &str, message: &str| fault(code, Cause::CredentialMalformed, TOKEN, message);
     if let Some(flaw) = Flaw::of(token) {
         let (told, remedy) = flaw.told();
         let code = match flaw {
@@ -99,35 +74,25 @@ fn judge(token: &str) -> Option<Finding> {
             Flaw::Placeholder => "token-placeholder",
             Flaw::Whitespace => "token-whitespace",
         };
-        return Some(malformed(code, &format!("The token {told}."), remedy));
+        return Some(malformed(code, &format!("The token {told}.")));
     }
     let Some(kind) = Kind::of(token) else {
         let message = format!("The token has not the shape of one of GitHub's ({}).", shape(token));
-        let remedy = "Store a token that begins with ghp_, github_pat_, gho_, ghu_ or ghs_.";
-        return Some(malformed("token-shape", &message, remedy));
+        return Some(malformed("token-shape", &message));
     };
     if kind == Kind::Refresh {
-        let message = "The token is a refresh token (ghr_…), which no API takes.";
-        return Some(malformed(
-            "token-refresh",
-            message,
-            "Store the user token (ghu_…) that it was issued with, and let the platform renew that.",
-        ));
+        return Some(malformed("token-refresh", "The token is a refresh token (ghr_…), which no API takes."));
     }
     if !kind.has_length(token) {
         let message =
             format!("The token is {} that was cut: {} characters are left.", kind.name(), token.chars().count());
-        return Some(malformed("token-cut", &message, "Store the whole token; it is shown once, when it is made."));
+        return Some(malformed("token-cut", &message));
     }
     // GitHub alone says that a token is bad; that it cannot be one of GitHub's is worth a warning.
     (token::checksum(token) == Some(false)).then(|| {
-        malformed(
-            "token-checksum",
-            "The token's own checksum says that it was mistyped.",
-            "Store the token again, whole and unchanged.",
-        )
-        .confidence(Confidence::Likely)
-        .severity(Severity::Warn)
+        malformed("token-checksum", "The token's own checksum says that it was mistyped.")
+            .confidence(Confidence::Likely)
+            .severity(Severity::Warn)
     })
 }
 
@@ -146,9 +111,8 @@ fn shape(token: &str) -> String {
 fn api_url(settings: &Settings) -> Option<Finding> {
     const POINTER: &str = "/settings/api_url";
     let text = &settings.api_url;
-    let (title, page) = API;
     let wrong = |cause: Cause, message: String, remedy: String| {
-        Some(fault("api-url-wrong", cause, POINTER, message).remedy(remedy).doc(title, page))
+        Some(fault("api-url-wrong", cause, POINTER, message).remedy(remedy))
     };
     let set = |url: &str| format!("Set `api_url = \"{url}\"`.");
     let url = match Url::parse(text) {
@@ -188,15 +152,8 @@ fn api_url(settings: &Settings) -> Option<Finding> {
 
 fn organization(settings: &Settings) -> Option<Finding> {
     let name = settings.organization.as_ref()?;
-    (!is_login(name)).then(|| {
-        fault(
-            "organization-name",
-            Cause::ConfigInvalid,
-            "/settings/organization",
-            format!("`{name}` is not the name of an organisation."),
-        )
-        .remedy("Write the name as it stands in addresses: `github.com/NAME`.")
-    })
+    let message = format!("`{name}` is not the name of an organisation.");
+    (!is_login(name)).then(|| fault("organization-name", Cause::ConfigInvalid, "/settings/organization", message))
 }
 
 fn repositories(settings: &Settings) -> impl Iterator<Item = Finding> {
@@ -261,7 +218,10 @@ mod tests {
                 .into_iter()
                 .flatten()
                 .chain(repositories(&settings))
-                .map(|finding| format!("{} {}", finding.code, finding.remedies.first().map_or("", |it| &it.text)))
+                .map(|finding| match finding.remedies.first() {
+                    Some(remedy) => format!("{} {}", finding.code, remedy.text),
+                    None => finding.code,
+                })
                 .collect();
             assert_eq!(found, expect, "{json}");
         };
@@ -274,10 +234,7 @@ mod tests {
         check(r#"{"api_url": "https://acme.ghe.com"}"#, &[&set("https://api.acme.ghe.com")]);
         check(r#"{"api_url": "https://git.acme.example:8443"}"#, &[&set("https://git.acme.example:8443/api/v3")]);
         check(r#"{"api_url": "github"}"#, &[&set("https://api.github.com")]);
-        check(
-            r#"{"organization": "https://github.com/acme"}"#,
-            &["github/organization-name Write the name as it stands in addresses: `github.com/NAME`."],
-        );
+        check(r#"{"organization": "https://github.com/acme"}"#, &["github/organization-name"]);
         for url in ["https://github.com/acme/app.git", "git@github.com:acme/app.git", "acme/app.git"] {
             check(&format!(r#"{{"repositories": ["{url}"]}}"#), &["github/repository-name Write `acme/app`."]);
         }

@@ -10,10 +10,6 @@ use crate::requirement::Wish;
 use crate::{GitHub, api};
 
 const OPERATION: &str = "GET /repos/{owner}/{repo}/environments/{environment_name}";
-const DOC: (&str, &str) = (
-    "Managing environments for deployment",
-    "https://docs.github.com/en/actions/how-tos/deploy/configure-and-manage-deployments/manage-environments",
-);
 
 #[derive(Deserialize)]
 struct Environment {
@@ -114,8 +110,7 @@ async fn judge(cx: &Cx<GitHub>, environment: &str, name: &str, judged: &mut Judg
                 .finding("environment-missing", Cause::DependencyMissing, message)
                 .detail("The first job that names it would make it: without protection, secrets and variables.")
                 .subject("environment", format!("{name} {environment}"))
-                .evidence(answer.evidence())
-                .doc(DOC.0, DOC.1);
+                .evidence(answer.evidence());
             let text = "Make it in the settings of the repository, under Environments, or correct the name.";
             finding.remedies.push(Remedy { who: Some(format!("administrator of {name}")), ..Remedy::new(text) });
             judged.fails(finding);

@@ -13,11 +13,6 @@ const DUE_DAYS: i64 = 14;
 /// The part of the hourly quota below which other calls of the same credential are at risk.
 const LOW_QUOTA: u64 = 20;
 
-const EXPIRY_DOC: (&str, &str) = (
-    "Token expiration and revocation",
-    "https://docs.github.com/en/authentication/keeping-your-account-and-data-secure/token-expiration-and-revocation",
-);
-
 /// Who a credential is.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
@@ -83,7 +78,6 @@ pub(crate) async fn check(cx: Cx<GitHub>) -> Outcome {
             )
             .pointer("/settings/login")
             .remedy(format!("Store a token of {expected}, or correct `login`."))
-            .doc("Get the authenticated user", "https://docs.github.com/en/rest/users/users#get-the-authenticated-user")
             .into()),
         (Some(expected), None) => {
             let why = "an installation of an app belongs to no user";
@@ -112,8 +106,7 @@ fn closer(cx: &Cx<GitHub>, answer: &Answer, mut finding: Finding, token: &str) -
             let message = "GitHub does not know the token, and its own checksum says that it was mistyped or cut.";
             let mut mistyped = cx.finding("token-mistyped", Cause::CredentialMalformed, message);
             mistyped.evidence = finding.evidence;
-            mistyped.docs = finding.docs;
-            mistyped.pointer("/secrets/token").remedy("Store the token again, whole; if it is lost, make a new one.")
+            mistyped.pointer("/secrets/token")
         }
         Some(true) => {
             finding.also_possible.retain(|other| other.cause != Cause::CredentialMalformed);
@@ -138,13 +131,7 @@ fn expires(cx: &Cx<GitHub>, at: Timestamp) {
         1 => format!("The token expires tomorrow, on {day}."),
         days => format!("The token expires in {days} days, on {day}."),
     };
-    let (title, url) = EXPIRY_DOC;
-    cx.report(
-        cx.finding("token-expires-soon", Cause::CredentialExpiring, message)
-            .pointer("/secrets/token")
-            .remedy("Make a new token with the same scopes or permissions, store it, and test again.")
-            .doc(title, url),
-    );
+    cx.report(cx.finding("token-expires-soon", Cause::CredentialExpiring, message).pointer("/secrets/token"));
 }
 
 /// GitHub writes the date in two ways: `2027-10-12 09:00:00 UTC` and `… +0000`.
@@ -168,12 +155,7 @@ fn quota(cx: &Cx<GitHub>, answer: &Answer) {
     cx.report(
         cx.finding("quota-low", Cause::ProviderRateLimited, message)
             .severity(Severity::Warn)
-            .evidence(answer.evidence())
-            .remedy("Look at who else uses the same credential, or give each its own GitHub App.")
-            .doc(
-                "Rate limits for the REST API",
-                "https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api",
-            ),
+            .evidence(answer.evidence()),
     );
 }
 

@@ -8,11 +8,6 @@ use crate::app::working;
 use crate::identity::identity;
 use crate::{GitHub, api};
 
-const SSO_DOC: (&str, &str) = (
-    "Authorizing a personal access token for use with single sign-on",
-    "https://docs.github.com/en/enterprise-cloud@latest/authentication/authenticating-with-single-sign-on/authorizing-a-personal-access-token-for-use-with-single-sign-on",
-);
-
 #[derive(Deserialize)]
 struct Organization {
     #[serde(rename = "login")]
@@ -37,8 +32,6 @@ pub(crate) async fn check(cx: Cx<GitHub>) -> Outcome {
             .finding("organization-missing", Cause::ResourceNotFound, message)
             .pointer("/settings/organization")
             .evidence(answer.evidence())
-            .remedy("Check the spelling; a user's account is no organisation.")
-            .doc("Get an organization", "https://docs.github.com/en/rest/orgs/orgs#get-an-organization")
             .into());
     }
     api::read::<Organization>(&answer)?;
@@ -54,14 +47,11 @@ pub(crate) async fn check(cx: Cx<GitHub>) -> Outcome {
 fn sso(cx: &Cx<GitHub>, answer: &Answer, name: &str) -> Outcome {
     match answer.header("x-github-sso") {
         Some(header) if header.starts_with("partial-results") => {
-            let (title, url) = SSO_DOC;
             let message =
                 format!("{name} leaves out what its single sign-on protects: the token is not authorised for it.");
             Err(cx
                 .finding("sso-partial", Cause::CredentialChallengeRequired, message)
                 .evidence(answer.evidence())
-                .remedy("Authorise the token: in its settings, under Configure SSO.")
-                .doc(title, url)
                 .into())
         }
         _ => Ok(()),
@@ -85,10 +75,6 @@ async fn membership(cx: &Cx<GitHub>, token: &Secret, name: &str, login: &str) ->
                 .finding("membership-pending", Cause::PermissionInsufficient, message)
                 .evidence(answer.evidence())
                 .remedy(format!("Log in as {login} and accept it: https://github.com/orgs/{name}/invitation"))
-                .doc(
-                    "Get an organization membership for the authenticated user",
-                    "https://docs.github.com/en/rest/orgs/members#get-an-organization-membership-for-the-authenticated-user",
-                )
                 .into())
         }
         Ok(_) => sso(cx, &answer, name),

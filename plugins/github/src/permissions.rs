@@ -14,17 +14,6 @@ use crate::repositories::repository;
 use crate::requirement::{Access, Right, Wish};
 use crate::{GitHub, api, app, scopes};
 
-const SCOPES_DOC: (&str, &str) =
-    ("Scopes for OAuth apps", "https://docs.github.com/en/apps/oauth-apps/building-oauth-apps/scopes-for-oauth-apps");
-const PERMISSIONS_DOC: (&str, &str) = (
-    "Permissions required for fine-grained personal access tokens",
-    "https://docs.github.com/en/rest/authentication/permissions-required-for-fine-grained-personal-access-tokens",
-);
-const ROLES_DOC: (&str, &str) = (
-    "Repository roles for an organization",
-    "https://docs.github.com/en/organizations/managing-user-access-to-your-organizations-repositories/managing-repository-roles/repository-roles-for-an-organization",
-);
-
 /// What was found out about one right.
 enum Verdict {
     Met,
@@ -134,19 +123,17 @@ fn told_elsewhere(stop: Stop) -> Result<Verdict, Stop> {
 
 fn role_missing(cx: &Cx<GitHub>, identity: &Identity, role: &str, has: &str, name: &str) -> Finding {
     let login = identity.login.as_deref().unwrap_or_default();
-    let (title, url) = ROLES_DOC;
     let message = format!("{login} may not {role} on {name}: the highest role there is {has}.");
     let mut finding = cx.finding("role-missing", Cause::PermissionInsufficient, message).subject("repository", name);
     let text = format!("Give {login} the role {role} on {name}, or store a token of a user who has it.");
     finding.remedies.push(Remedy { who: Some(format!("administrator of {name}")), ..Remedy::new(text) });
-    finding.doc(title, url)
+    finding
 }
 
 fn scope(cx: &Cx<GitHub>, granted: &[String], wanted: &str, right: &Right<'_>) -> Verdict {
     if scopes::hold(granted, wanted) {
         return Verdict::Met;
     }
-    let (title, url) = SCOPES_DOC;
     let message = match right {
         Right::Scope(_) => format!("The token has not the scope {wanted}."),
         right => format!("The token has not the scope {wanted}, which {right} takes."),
@@ -156,8 +143,7 @@ fn scope(cx: &Cx<GitHub>, granted: &[String], wanted: &str, right: &Right<'_>) -
         cx.finding("scope-missing", Cause::PermissionInsufficient, message)
             .detail(format!("It has {has}."))
             .subject("scope", wanted)
-            .remedy(format!("Add {wanted} in the settings of the token; the token stays the same."))
-            .doc(title, url),
+            .remedy(format!("Add {wanted} in the settings of the token; the token stays the same.")),
     ))
 }
 
@@ -225,10 +211,8 @@ async fn of_installation(
 }
 
 fn missing(cx: &Cx<GitHub>, message: String, permission: &str, access: Access) -> Finding {
-    let (title, url) = PERMISSIONS_DOC;
     cx.finding("permission-missing", Cause::PermissionInsufficient, message)
         .subject("permission", format!("{permission}:{access}"))
-        .doc(title, url)
 }
 
 /// Calls that a read permission alone allows, by permission: what follows `/repos/{owner}/{repo}`.

@@ -12,14 +12,6 @@ use crate::requirement::Wish;
 use crate::{GitHub, api, scopes};
 
 const OPERATION: &str = "GET /repos/{owner}/{repo}";
-const HIDDEN_DOC: (&str, &str) = (
-    "404 Not Found for an existing resource",
-    "https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#404-not-found-for-an-existing-resource",
-);
-const COVERAGE_DOC: (&str, &str) = (
-    "Modifying repository access of an installed GitHub App",
-    "https://docs.github.com/en/apps/using-github-apps/reviewing-and-modifying-installed-github-apps#modifying-repository-access",
-);
 
 /// A repository as the credential sees it.
 #[derive(Clone, Debug, Deserialize)]
@@ -116,7 +108,6 @@ async fn ask(cx: &Cx<GitHub>, name: &str) -> Result<Repository, Stop> {
 async fn hidden(cx: &Cx<GitHub>, name: &str) -> Result<Finding, Stop> {
     let identity = identity(cx).await?;
     let message = format!("GitHub knows no repository {name}, or hides it from this credential.");
-    let (title, url) = HIDDEN_DOC;
     let finding = cx.finding("repository-hidden", Cause::RepoNoAccess, message).subject("repository", name);
     let finding = match (&identity.scopes, &identity.login) {
         (Some(granted), _) if !scopes::hold(granted, "repo") => finding
@@ -129,7 +120,7 @@ async fn hidden(cx: &Cx<GitHub>, name: &str) -> Result<Finding, Stop> {
         )),
         _ => finding,
     };
-    Ok(finding.remedy("Check the spelling, and whether it was deleted or moved.").doc(title, url))
+    Ok(finding.remedy("Check the spelling, and whether it was deleted or moved."))
 }
 
 /// An app sees what everyone sees, too; it may work where it is installed alone.
@@ -140,7 +131,6 @@ async fn covered(cx: &Cx<GitHub>, owner: &str, repo: &str) -> Result<(), Stop> {
     if by == Some(installation.id) {
         return Ok(());
     }
-    let (title, url) = COVERAGE_DOC;
     let name = format!("{owner}/{repo}");
     let finding = cx.finding(
         "repository-not-covered",
@@ -150,11 +140,7 @@ async fn covered(cx: &Cx<GitHub>, owner: &str, repo: &str) -> Result<(), Stop> {
     let mut finding = finding.subject("repository", &name);
     if let Some(other) = by {
         let detail = format!("Another installation of the app, {other}, does.");
-        return Err(finding
-            .detail(detail)
-            .remedy("Correct `installation_id` or `organization`.")
-            .doc(title, url)
-            .into());
+        return Err(finding.detail(detail).remedy("Correct `installation_id` or `organization`.").into());
     }
     let selected = installation.repository_selection == "selected";
     let text = match selected {
@@ -162,7 +148,7 @@ async fn covered(cx: &Cx<GitHub>, owner: &str, repo: &str) -> Result<(), Stop> {
         false => format!("Check the spelling of {name}, and whether {owner} is where the app is installed."),
     };
     finding.remedies.push(Remedy { who: selected.then(|| format!("owner of {account}")), ..Remedy::new(text) });
-    Err(finding.doc(title, url).into())
+    Err(finding.into())
 }
 
 /// `github/repositories`.
@@ -219,11 +205,7 @@ pub(crate) async fn settings(cx: Cx<GitHub>) -> Outcome {
             cx.finding("repository-archived", Cause::DependencyUnfit, format!("{name} is {state}."))
                 .severity(severity)
                 .subject("repository", name)
-                .remedy("Unarchive it in its settings, or name the repository that took its place.")
-                .doc(
-                    "Archiving repositories",
-                    "https://docs.github.com/en/repositories/archiving-a-github-repository/archiving-repositories",
-                ),
+                .remedy("Unarchive it in its settings, or name the repository that took its place."),
         );
     }
     if cx.secrets().token.is_none() {
@@ -249,9 +231,6 @@ async fn pending(cx: &Cx<GitHub>) -> Outcome {
     let mut finding = cx.finding("permissions-pending", Cause::DependencyUnfit, message).severity(Severity::Warn);
     let text = format!("Accept the app's new permissions in the settings of {account}, under GitHub Apps.");
     finding.remedies.push(Remedy { who: Some(format!("owner of {account}")), ..Remedy::new(text) });
-    cx.report(finding.subject("installation", installation.id.to_string()).doc(
-        "Approving updated permissions for a GitHub App",
-        "https://docs.github.com/en/apps/using-github-apps/approving-updated-permissions-for-a-github-app",
-    ));
+    cx.report(finding.subject("installation", installation.id.to_string()));
     Ok(())
 }

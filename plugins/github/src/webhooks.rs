@@ -124,10 +124,7 @@ async fn judge(cx: &Cx<GitHub>, webhook: &Webhook<'_>, judged: &mut Judged<'_, G
                 "Mend what answers there, and redeliver from Recent Deliveries in the settings of the webhook.";
             let source = format!("last_response of the webhook {}", hook.id);
             let finding = unfit("webhook-failing", message, remedy).evidence(Evidence::log(source, &said));
-            judged.fails(finding.doc(
-                "Troubleshooting webhooks",
-                "https://docs.github.com/en/webhooks/testing-and-troubleshooting-webhooks/troubleshooting-webhooks",
-            ));
+            judged.fails(finding);
         }
         _ => {
             let why = "nothing was delivered in the last 30 days";
@@ -212,5 +209,5 @@ fn finding(
     };
     let mut finding = cx.finding(code, cause, message).subject(part, format!("{name} {shown}"));
     finding.remedies.push(Remedy { who: Some(format!("administrator of {name}")), ..Remedy::new(remedy) });
-    finding.doc("Webhooks", "https://docs.github.com/en/webhooks/using-webhooks/creating-webhooks")
+    finding
 }

@@ -8,7 +8,6 @@ use crate::token::{Kind, is_cut};
 use crate::{GitLab, Secrets, Settings};
 
 const TOKEN: &str = "/secrets/token";
-const PREFIXES: (&str, &str) = ("Token prefixes", "https://docs.gitlab.com/security/tokens/#token-prefixes");
 
 /// Reports everything that is wrong at once: each takes a change of the configuration.
 pub(crate) async fn check(cx: Cx<GitLab>) -> Outcome {
@@ -32,37 +31,29 @@ fn fault(code: &str, cause: Cause, pointer: &str, message: impl Into<String>) ->
 }
 
 fn token(secrets: &Secrets) -> Option<Finding> {
-    let missing = |message: &str| {
-        Some(
-            fault("token-missing", Cause::CredentialMissing, TOKEN, message)
-                .remedy("Give `token` by reference under `secrets`."),
-        )
-    };
+    let missing = |message: &str| Some(fault("token-missing", Cause::CredentialMissing, TOKEN, message));
     let Some(token) = &secrets.token else { return missing("The integration has no token.") };
     let token = token.expose();
-    let (title, page) = PREFIXES;
-    let malformed = |code: &str, message: &str, remedy: &str| {
-        Some(fault(code, Cause::CredentialMalformed, TOKEN, message).remedy(remedy).doc(title, page))
-    };
+    let malformed = |code: &str, message: &str| fault(code, Cause::CredentialMalformed, TOKEN, message);
     if let Some(flaw) = Flaw::of(token) {
-        let (told, remedy) = flaw.told();
+        let (told, _) = flaw.told();
         let code = match flaw {
             Flaw::Empty => return missing("The token is empty."),
             Flaw::Placeholder => "token-placeholder",
             Flaw::Whitespace => "token-whitespace",
         };
-        return malformed(code, &format!("The token {told}."), remedy);
+        return Some(malformed(code, &format!("The token {told}.")));
     }
     if let Kind::Other(what) = Kind::of(token) {
-        let remedy = "Store a personal, project or group access token (glpat-…).";
-        return malformed("token-kind", &format!("What is stored is {what}."), remedy);
+        return Some(malformed("token-kind", &format!("What is stored is {what}.")));
     }
     if ["ghp_", "github_pat_", "gho_", "ghs_"].iter().any(|prefix| token.starts_with(prefix)) {
-        return malformed("token-kind", "What is stored is a token of GitHub.", "Store a token of this GitLab.");
+        let foreign = malformed("token-kind", "What is stored is a token of GitHub.");
+        return Some(foreign.remedy("Store a token of this GitLab."));
     }
     if is_cut(token) {
         let message = format!("The token was cut: {} characters are left.", token.chars().count());
-        return malformed("token-cut", &message, "Store the whole token; it is shown once, when it is made.");
+        return Some(malformed("token-cut", &message));
     }
     None
 }
@@ -70,11 +61,7 @@ fn token(secrets: &Secrets) -> Option<Finding> {
 fn url(settings: &Settings) -> Option<Finding> {
     let text = &settings.url;
     let wrong = |cause: Cause, message: String, remedy: String| {
-        Some(
-            fault("url-wrong", cause, "/settings/url", message)
-                .remedy(remedy)
-                .doc("REST API", "https://docs.gitlab.com/api/rest/"),
-        )
+        Some(fault("url-wrong", cause, "/settings/url", message).remedy(remedy))
     };
     let url = match Url::parse(text) {
         Ok(url) if url.has_host() && matches!(url.scheme(), "https" | "http") => url,
@@ -141,7 +128,10 @@ mod tests {
             let secrets = Secrets { token: Some(Secret::new(token_text)) };
             let found = [token(&secrets), url(&settings)].into_iter().flatten().chain(projects(&settings));
             let found: Vec<String> = found
-                .map(|finding| format!("{} {}", finding.code, finding.remedies.first().map_or("", |it| &it.text)))
+                .map(|finding| match finding.remedies.first() {
+                    Some(remedy) => format!("{} {}", finding.code, remedy.text),
+                    None => finding.code,
+                })
                 .collect();
             assert_eq!(found, expect, "{token_text} {json}");
         };
@@ -149,11 +139,10 @@ mod tests {
         check(good, r#"{"projects": ["acme/app", "acme/sub.group/app_1", "42"]}"#, &[]);
         check(good, r#"{"url": "https://git.acme.example/gitlab/"}"#, &[]);
         check("abcdefghij0123456789", "{}", &[]);
-        let store = "Store a personal, project or group access token (glpat-…).";
-        check("gldt-abcdefghij0123456789", "{}", &[&format!("gitlab/token-kind {store}")]);
-        check("glrt-abcdefghij0123456789", "{}", &[&format!("gitlab/token-kind {store}")]);
+        check("gldt-abcdefghij0123456789", "{}", &["gitlab/token-kind"]);
+        check("glrt-abcdefghij0123456789", "{}", &["gitlab/token-kind"]);
         check("ghp_abc", "{}", &["gitlab/token-kind Store a token of this GitLab."]);
-        check("glpat-abc", "{}", &["gitlab/token-cut Store the whole token; it is shown once, when it is made."]);
+        check("glpat-abc", "{}", &["gitlab/token-cut"]);
         let set = |url: &str| format!("gitlab/url-wrong Set `url = \"{url}\"`.");
         check(
             good,

@@ -8,8 +8,6 @@ use crate::projects::project;
 use crate::requirement::Wish;
 use crate::{GitLab, api};
 
-const DOC: (&str, &str) = ("Environments", "https://docs.gitlab.com/ci/environments/");
-
 #[derive(Deserialize)]
 struct Environment {
     name: String,
@@ -71,7 +69,7 @@ pub(crate) async fn check(cx: Cx<GitLab>) -> Outcome {
 async fn judge(cx: &Cx<GitLab>, environment: &str, name: &str, judged: &mut Judged<'_, GitLab>) -> Outcome {
     let subject = format!("{name} {environment}");
     let finding = |code: &str, cause: Cause, message: String, remedy: &str| {
-        let mut finding = cx.finding(code, cause, message).subject("environment", &subject).doc(DOC.0, DOC.1);
+        let mut finding = cx.finding(code, cause, message).subject("environment", &subject);
         finding.remedies.push(Remedy { who: Some(format!("maintainer of {name}")), ..Remedy::new(remedy) });
         finding
     };

@@ -12,9 +12,6 @@ use crate::{GitLab, api};
 /// before; a platform wants a working week more than the last.
 const DUE_DAYS: i64 = 14;
 
-const TOKENS_DOC: (&str, &str) =
-    ("Personal access tokens", "https://docs.gitlab.com/user/profile/personal_access_tokens/");
-
 /// Who a token is.
 #[derive(Clone, Debug)]
 pub(crate) struct Identity {
@@ -89,7 +86,6 @@ async fn own(cx: &Cx<GitLab>) -> Result<Option<Vec<String>>, Stop> {
     let own: Own = api::read(&answer)?;
     let id = own.id.map(|id| format!("token {id}"));
     cx.credential(Credential { secret: "token".to_owned(), id, created_at: own.created_at, ..Credential::default() });
-    let (title, url) = TOKENS_DOC;
     let ended = own.expires_at.filter(|day| *day <= Timestamp::now().to_zoned(TimeZone::UTC).date());
     let dead = match (own.revoked, ended, own.active) {
         (true, ..) => Some(("token-revoked", Cause::CredentialRevoked, "The token was revoked.".to_owned())),
@@ -101,7 +97,7 @@ async fn own(cx: &Cx<GitLab>) -> Result<Option<Vec<String>>, Stop> {
     };
     if let Some((code, cause, message)) = dead {
         let finding = cx.finding(code, cause, message).pointer("/secrets/token").evidence(answer.evidence());
-        return Err(finding.remedy("Make a new token, store it, and test again.").doc(title, url).into());
+        return Err(finding.remedy("Make a new token, store it, and test again.").into());
     }
     if let Some(at) = own.expires_at.and_then(|day| day.to_zoned(TimeZone::UTC).ok()) {
         expires(cx, at.timestamp());
@@ -135,13 +131,7 @@ fn expires(cx: &Cx<GitLab>, at: Timestamp) {
         1 => format!("The token expires tomorrow, on {day}."),
         days => format!("The token expires in {days} days, on {day}."),
     };
-    let (title, url) = TOKENS_DOC;
-    cx.report(
-        cx.finding("token-expires-soon", Cause::CredentialExpiring, message)
-            .pointer("/secrets/token")
-            .remedy("Rotate the token, store the new value, and test again; the old one stops working at once.")
-            .doc(title, url),
-    );
+    cx.report(cx.finding("token-expires-soon", Cause::CredentialExpiring, message).pointer("/secrets/token"));
 }
 
 /// `gitlab/identity`.
@@ -156,7 +146,6 @@ pub(crate) async fn check(cx: Cx<GitLab>) -> Outcome {
             )
             .pointer("/settings/username")
             .remedy(format!("Store a token of {expected}, or correct `username`."))
-            .doc("Retrieve the current user", "https://docs.gitlab.com/api/users/#retrieve-the-current-user")
             .into()),
         (Some(expected), None) => {
             cx.not_proved(format!("that the token is {expected}'s"), "it may not ask whose it is", Some("read_user"));

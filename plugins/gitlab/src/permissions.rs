@@ -8,12 +8,6 @@ use crate::identity::identity;
 use crate::projects::project;
 use crate::requirement::{Right, Wish};
 
-const SCOPES_DOC: (&str, &str) = (
-    "Personal access token scopes",
-    "https://docs.gitlab.com/user/profile/personal_access_tokens/#personal-access-token-scopes",
-);
-const ROLES_DOC: (&str, &str) = ("Roles and permissions", "https://docs.gitlab.com/user/permissions/");
-
 /// Roles, least first, with the numbers that the API has for them.
 pub(crate) const ROLES: [(&str, u32); 6] =
     [("guest", 10), ("planner", 15), ("reporter", 20), ("developer", 30), ("maintainer", 40), ("owner", 50)];
@@ -60,14 +54,12 @@ async fn scope(cx: &Cx<GitLab>, wanted: &str) -> Result<Status, Stop> {
     if hold(&granted, wanted) {
         return Ok(Status::Pass);
     }
-    let (title, url) = SCOPES_DOC;
     let has = if granted.is_empty() { "no scope at all".to_owned() } else { granted.join(", ") };
     cx.report(
         cx.finding("scope-missing", Cause::PermissionInsufficient, format!("The token has not the scope {wanted}."))
             .detail(format!("It has {has}. Scopes of a token cannot be changed."))
             .subject("scope", wanted)
-            .remedy(format!("Make a new token with the scope {wanted}, store it, and revoke this one."))
-            .doc(title, url),
+            .remedy(format!("Make a new token with the scope {wanted}, store it, and revoke this one.")),
     );
     Ok(Status::Fail)
 }
@@ -88,13 +80,12 @@ async fn role(cx: &Cx<GitLab>, role: &str, level: u32, name: &str) -> Result<Sta
         return Ok(Status::Pass);
     }
     let who = identity(cx).await?.username.unwrap_or_else(|| "the token's user".to_owned());
-    let (title, url) = ROLES_DOC;
     let message = format!("{who} has the role {} in {name}, and {role} is required.", role_of(has));
     let mut finding = cx.finding("role-missing", Cause::PermissionInsufficient, message).subject("project", name);
     let text =
         format!("Give {who} the role {role} in {name}; the role of a project or group token is set when it is made.");
     finding.remedies.push(Remedy { who: Some(format!("maintainer or owner of {name}")), ..Remedy::new(text) });
-    cx.report(finding.doc(title, url));
+    cx.report(finding);
     Ok(Status::Fail)
 }
 

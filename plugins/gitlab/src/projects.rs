@@ -88,7 +88,6 @@ async fn ask(cx: &Cx<GitLab>, name: &str) -> Result<Project, Stop> {
             .evidence(answer.evidence())
             .remedy(format!("Make {who} a member of the project or of a group above it."))
             .remedy("Check the spelling, with all groups above it; a project token sees its own project alone.")
-            .doc("Projects API", "https://docs.gitlab.com/api/projects/#retrieve-a-project")
             .into());
     }
     api::read(&answer).map_err(|stop| stop.map(|finding| finding.subject("project", name)))
@@ -129,32 +128,19 @@ pub(crate) async fn settings(cx: Cx<GitLab>) -> Outcome {
         let project = project(&cx, name).await?;
         let required = cx.requires().iter().filter_map(|it| Wish::read(&it.words, cx.settings()).ok());
         let writes = required.into_iter().any(|wish| wish.project() == Some(name) && wish.writes());
-        let unfit = |code: &str, message: String, severity: Severity, remedy: &str, page: (&str, &str)| {
-            cx.report(
-                cx.finding(code, Cause::DependencyUnfit, message)
-                    .severity(severity)
-                    .subject("project", name)
-                    .remedy(remedy)
-                    .doc(page.0, page.1),
-            );
+        let unfit = |code: &str, message: String, severity: Severity| {
+            cx.report(cx.finding(code, Cause::DependencyUnfit, message).severity(severity).subject("project", name));
         };
-        let working = ("Working with projects", "https://docs.gitlab.com/user/project/working_with_projects/");
         if project.archived {
             let severity = if writes { Severity::Fail } else { Severity::Warn };
-            let remedy = "Unarchive it in its settings, or name the project that took its place.";
-            unfit("project-archived", format!("{name} is archived, and so read-only."), severity, remedy, working);
+            unfit("project-archived", format!("{name} is archived, and so read-only."), severity);
         }
         if let Some(day) = &project.marked_for_deletion_on {
             let message = format!("{name} will be deleted; that was asked for on {day}.");
-            unfit("project-deleted", message, Severity::Warn, "Restore it in its settings.", working);
+            unfit("project-deleted", message, Severity::Warn);
         }
         if project.repository_access_level.as_deref() == Some("disabled") {
-            let page = (
-                "Project features and permissions",
-                "https://docs.gitlab.com/user/project/settings/#configure-project-features-and-permissions",
-            );
-            let remedy = "Switch the repository on, in the project's settings under Visibility.";
-            unfit("repository-off", format!("{name} has its repository switched off."), Severity::Fail, remedy, page);
+            unfit("repository-off", format!("{name} has its repository switched off."), Severity::Fail);
         }
     }
     Ok(())

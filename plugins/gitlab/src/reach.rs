@@ -39,9 +39,7 @@ pub(crate) async fn version(cx: Cx<GitLab>) -> Outcome {
         cx.report(
             cx.finding("version-old", Cause::DependencyUnfit, format!("GitLab {version} gets no fixes any more."))
                 .severity(Severity::Warn)
-                .evidence(answer.evidence())
-                .remedy("Upgrade it; calls that newer clients make may not be there.")
-                .doc("GitLab release and maintenance policy", "https://docs.gitlab.com/policy/maintenance/"),
+                .evidence(answer.evidence()),
         );
     }
     Ok(())

@@ -14,7 +14,6 @@ use crate::requirement::{Webhook, Wish};
 use crate::{GitLab, api};
 
 const OPERATION: &str = "GET /projects/:id/hooks";
-const DOC: (&str, &str) = ("Webhooks", "https://docs.gitlab.com/user/project/integrations/webhooks/");
 /// How many webhooks stand on one page.
 const PAGE: usize = 100;
 /// The most pages that are read.
@@ -193,5 +192,5 @@ fn finding(
     };
     let mut finding = cx.finding(code, cause, message).subject(part, format!("{name} {shown}"));
     finding.remedies.push(Remedy { who: Some(format!("maintainer of {name}")), ..Remedy::new(remedy) });
-    finding.doc(DOC.0, DOC.1)
+    finding
 }

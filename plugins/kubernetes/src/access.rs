@@ -13,11 +13,6 @@ use lineman_sdk::{CaBundle, ClientCertificate, HostTerms, Proxy, Transport, Url}
 use crate::kubeconfig::{Cluster, Exec, Kubeconfig, LARGEST, Unusable, User};
 use crate::{Kubernetes, Secrets, Settings};
 
-const KUBECONFIG: (&str, &str) = (
-    "Organizing Cluster Access Using kubeconfig Files",
-    "https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/",
-);
-
 /// Where the cluster is and who asks.
 #[derive(Clone)]
 pub(crate) struct Access {
@@ -90,22 +85,13 @@ pub(crate) fn resolve(settings: &Settings, secrets: &Secrets) -> Result<Access, 
         (None, Some(text), None) => from_kubeconfig(text.expose(), None, settings, secrets, &mut faults),
         (None, None, Some(server)) => Some(from_server(server, settings, &mut faults)),
         (None, None, None) => {
-            faults.push(
-                fault("cluster-unset", Cause::ConfigInvalid, "/settings/server", "Nothing says where the cluster is.")
-                    .remedy("Give a kubeconfig, as the setting or the secret `kubeconfig`; or set `server`."),
-            );
+            let message = "Nothing says where the cluster is.";
+            faults.push(fault("cluster-unset", Cause::ConfigInvalid, "/settings/server", message));
             None
         }
         _ => {
-            faults.push(
-                fault(
-                    "cluster-unclear",
-                    Cause::ConfigInvalid,
-                    "/settings/kubeconfig",
-                    "More than one of kubeconfig, secret kubeconfig and `server` say where the cluster is.",
-                )
-                .remedy("Keep the one that the platform uses."),
-            );
+            let message = "More than one of kubeconfig, secret kubeconfig and `server` say where the cluster is.";
+            faults.push(fault("cluster-unclear", Cause::ConfigInvalid, "/settings/kubeconfig", message));
             None
         }
     };
@@ -148,22 +134,20 @@ fn from_kubeconfig(
     faults: &mut Vec<Finding>,
 ) -> Option<Access> {
     let pointer = if directory.is_some() { "/settings/kubeconfig" } else { "/secrets/kubeconfig" };
-    let (title, url) = KUBECONFIG;
     let selected = Kubeconfig::parse(text).and_then(|config| config.select(settings.context.as_deref()));
     let selected = selected.map_err(|Unusable { code, message, remedy }| {
         let pointer =
             if settings.context.is_some() && code == "context-missing" { "/settings/context" } else { pointer };
-        faults.push(fault(code, Cause::ConfigInvalid, pointer, message).remedy(remedy).doc(title, url));
+        let mut unusable = fault(code, Cause::ConfigInvalid, pointer, message);
+        unusable.remedies.extend(remedy.map(Remedy::new));
+        faults.push(unusable);
     });
     let selected = selected.ok()?;
     let place = Place { directory, pointer };
     let Cluster { server, proxy_url, tls_server_name, insecure_skip_tls_verify, .. } = &selected.cluster;
     let Some(server) = server.clone().filter(|server| !server.is_empty()) else {
-        faults.push(
-            fault("server-missing", Cause::ConfigInvalid, pointer, "The kubeconfig gives no server for the cluster.")
-                .remedy("Add `server: https://…` to the cluster of the context.")
-                .doc(title, url),
-        );
+        let message = "The kubeconfig gives no server for the cluster.";
+        faults.push(fault("server-missing", Cause::ConfigInvalid, pointer, message));
         return None;
     };
     let cluster = &selected.cluster;
@@ -222,8 +206,7 @@ fn with_secrets(mut access: Access, secrets: &Secrets, faults: &mut Vec<Finding>
             };
             let message = format!("The secret `{there}` is given without `{missing}`.");
             let pointer = format!("/secrets/{missing}");
-            let half = fault("client-certificate-half", Cause::CredentialMissing, &pointer, message);
-            faults.push(half.remedy("Give both, of the same pair."));
+            faults.push(fault("client-certificate-half", Cause::CredentialMissing, &pointer, message));
         }
     }
     access
@@ -268,10 +251,7 @@ impl Place<'_> {
             (path, None) => {
                 let message =
                     format!("`{field}` names the file {}, and a stored kubeconfig has no directory.", path.display());
-                let lost = fault("kubeconfig-file", Cause::ConfigInvalid, self.pointer, message);
-                return Err(Box::new(lost.remedy(
-                    "Embed its files where they are: `kubectl config view --raw --flatten`, and store what that prints.",
-                )));
+                return Err(Box::new(fault("kubeconfig-file", Cause::ConfigInvalid, self.pointer, message)));
             }
         };
         read(&path, self.pointer, &format!("file of `{field}`"), cause)
@@ -321,24 +301,14 @@ impl Place<'_> {
         if let Some(old) = user.auth_provider.as_ref().filter(|_| pair.is_none() && matches!(bearer, Bearer::None)) {
             let message =
                 format!("The kubeconfig logs in with the auth-provider `{}`, which clients dropped in 1.26.", old.name);
-            faults.push(
-                fault("auth-provider", Cause::ConfigInvalid, self.pointer, message)
-                    .remedy("Write the kubeconfig again with the provider's current tool, which puts an `exec` plugin in its place.")
-                    .doc(
-                        "client-go credential plugins",
-                        "https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins",
-                    ),
-            );
+            faults.push(fault("auth-provider", Cause::ConfigInvalid, self.pointer, message));
         }
         if let Bearer::Program(exec) = &bearer {
             faults.extend(crate::exec::unusable(exec).map(|finding| finding.pointer(self.pointer)));
         }
         if user.as_groups.as_ref().is_some_and(|groups| !groups.is_empty()) {
             let message = "The kubeconfig asks in the name of groups (`as-groups`), which Lineman does not do.";
-            faults.push(
-                fault("as-groups", Cause::ConfigInvalid, self.pointer, message)
-                    .remedy("Test with a user of the kubeconfig that asks in no other's name."),
-            );
+            faults.push(fault("as-groups", Cause::ConfigInvalid, self.pointer, message));
         }
         (pair, bearer)
     }
@@ -347,31 +317,19 @@ impl Place<'_> {
 /// Reads a file of a size that is honest.
 fn read(path: &Path, pointer: &str, what: &str, cause: Cause) -> Result<Secret, Box<Finding>> {
     let shown = path.display();
-    let wrong = |code: &str, cause: Cause, why: String, remedy: String| {
-        Box::new(
-            fault(code, cause, pointer, format!("The {what}, {shown}, {why}."))
-                .subject("file", shown.to_string())
-                .remedy(remedy),
-        )
+    let wrong = |code: &str, why: &str| {
+        let message = format!("The {what}, {shown}, {why}.");
+        Box::new(fault(code, cause.clone(), pointer, message).subject("file", shown.to_string()))
     };
-    let io = |error: std::io::Error| {
-        match error.kind() {
-        ErrorKind::NotFound => {
-            wrong("file-missing", cause.clone(), "does not exist".to_owned(), "Put it there, or correct the path.".to_owned())
-        }
-        ErrorKind::PermissionDenied => wrong(
-            "file-closed",
-            cause.clone(),
-            "may not be read".to_owned(),
-            "If the user who runs Lineman may read it, grant its directory in `plugins.kubernetes.allow_paths`: beside the kubeconfig itself nothing is open.".to_owned(),
-        ),
-        _ => wrong("file-unreadable", cause.clone(), format!("cannot be read: {error}"), "Look at the file.".to_owned()),
-    }
+    let io = |error: std::io::Error| match error.kind() {
+        ErrorKind::NotFound => wrong("file-missing", "does not exist"),
+        ErrorKind::PermissionDenied => wrong("file-closed", "may not be read"),
+        _ => wrong("file-unreadable", &format!("cannot be read: {error}")),
     };
     // Opened first, so that what is judged is what is read; a pipe would block that.
     let known = std::fs::metadata(path).map_err(io)?;
     if !known.is_file() {
-        return Err(wrong("file-unreadable", cause, "is not a file".to_owned(), "Correct the path.".to_owned()));
+        return Err(wrong("file-unreadable", "is not a file"));
     }
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(io)?;
@@ -385,11 +343,7 @@ fn authorities(pem: String, pointer: &str) -> Result<String, Box<Finding>> {
         return Ok(pem);
     }
     let message = "The cluster's certificate authority is not a certificate in PEM.";
-    Err(Box::new(
-        fault("authority-malformed", Cause::ConfigInvalid, pointer, message).remedy(
-            "Take it from the cluster: `kubectl get configmap kube-root-ca.crt -o jsonpath='{.data.ca\\.crt}'`.",
-        ),
-    ))
+    Err(Box::new(fault("authority-malformed", Cause::ConfigInvalid, pointer, message)))
 }
 
 impl Access {
@@ -416,9 +370,7 @@ impl Access {
             let file = way.directory.join(format!("authorities-{:016x}.pem", hash(pem)));
             std::fs::write(&file, pem).map_err(|error| {
                 let message = format!("The authorities cannot be kept for the connection: {error}.");
-                Box::new(
-                    fault("authority-unkept", Cause::Undetermined, self.pointer, message).remedy("Look at the disk."),
-                )
+                Box::new(fault("authority-unkept", Cause::Undetermined, self.pointer, message))
             })?;
             let file = Some(file.display().to_string());
             way.connection.ca = Some(CaBundle { file, directory: None, chosen_by: (*chosen_by).to_owned() });

@@ -14,8 +14,6 @@ use crate::version::Version;
 pub(crate) const DUE: SignedDuration = SignedDuration::from_hours(21 * 24);
 /// So does a stored token.
 const TOKEN_DUE: SignedDuration = SignedDuration::from_hours(7 * 24);
-const TOKENS: (&str, &str) =
-    ("Managing Service Accounts", "https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/");
 
 /// Reports everything that is wrong at once: each takes a change of the configuration.
 pub(crate) async fn check(cx: Cx<Kubernetes>) -> Outcome {
@@ -29,39 +27,23 @@ pub(crate) async fn check(cx: Cx<Kubernetes>) -> Outcome {
     certificate(&cx, &access);
     bearer(&cx, &access);
     if !access.has_login() {
-        cx.report(
-            fault(
-                "credential-unset",
-                Cause::CredentialMissing,
-                access.pointer,
-                "Nothing says who asks: there is no token, no certificate and no program.",
-            )
-            .remedy("Give a user in the kubeconfig, or the secret `token`, or `client_certificate` and `client_key`."),
-        );
+        let message = "Nothing says who asks: there is no token, no certificate and no program.";
+        cx.report(fault("credential-unset", Cause::CredentialMissing, access.pointer, message));
     }
     for (setting, value) in [("kubectl", &settings.kubectl), ("min_version", &settings.min_version)] {
         if let Some(value) = value.as_deref().filter(|value| Version::read(value).is_none()) {
             let message = format!("`{value}` is not a version of Kubernetes.");
-            cx.report(
-                fault("version-wrong", Cause::ConfigInvalid, &format!("/settings/{setting}"), message)
-                    .remedy("Write it as `1.31`."),
-            );
+            cx.report(fault("version-wrong", Cause::ConfigInvalid, &format!("/settings/{setting}"), message));
         }
     }
     if let Some(name) = settings.namespace.as_deref().filter(|name| !is_word(name) || name.contains('.')) {
         let message = format!("`{name}` is not the name of a namespace.");
-        cx.report(
-            fault("namespace-name", Cause::ConfigInvalid, "/settings/namespace", message)
-                .remedy("Write it as `kubectl get namespaces` does."),
-        );
+        cx.report(fault("namespace-name", Cause::ConfigInvalid, "/settings/namespace", message));
     }
     if settings.context.is_some() && settings.kubeconfig.is_none() && cx.secrets().kubeconfig.is_none() {
         let message = "`context` is set, and there is no kubeconfig.";
-        cx.report(
-            fault("context-unused", Cause::ConfigInvalid, "/settings/context", message)
-                .severity(Severity::Warn)
-                .remedy("Remove it, or give the kubeconfig."),
-        );
+        let unused = fault("context-unused", Cause::ConfigInvalid, "/settings/context", message);
+        cx.report(unused.severity(Severity::Warn));
     }
     for (index, requirement) in cx.requires().iter().enumerate() {
         if let Err(what) = Wish::read(&requirement.words, settings, access.namespace.as_deref()) {
@@ -105,17 +87,11 @@ fn server(cx: &Cx<Kubernetes>, access: &Access) {
         cx.report(wrong(Cause::ConfigInvalid, message, "Use https://.").severity(Severity::Warn));
     }
     if access.unverified {
-        let (title, url) = (
-            "Organizing Cluster Access Using kubeconfig Files",
-            "https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/",
-        );
         let message = "The kubeconfig has clients take anybody for the API server (insecure-skip-tls-verify).";
         cx.report(
-            fault("unverified", Cause::NetworkTlsUntrusted, access.pointer, message)
-                .severity(Severity::Warn)
-                .detail("Whoever can get between reads the credential and every answer. Lineman does as the kubeconfig says.")
-                .remedy("Give `certificate-authority-data` in its place; `tls-server-name`, if the name is what does not fit.")
-                .doc(title, url),
+            fault("unverified", Cause::NetworkTlsUntrusted, access.pointer, message).severity(Severity::Warn).detail(
+                "Whoever can get between reads the credential and every answer. Lineman does as the kubeconfig says.",
+            ),
         );
     }
 }
@@ -148,11 +124,7 @@ fn certificate(cx: &Cx<Kubernetes>, access: &Access) {
     cx.report(
         fault(code, cause, access.pointer, message)
             .detail(format!("It is of {}, issued by {}.", certificate.subject, certificate.issuer))
-            .remedy("Have a new one issued, by a CertificateSigningRequest or `kubeadm kubeconfig user`, and store it with its key.")
-            .doc(
-                "PKI certificates and requirements",
-                "https://kubernetes.io/docs/setup/best-practices/certificates/",
-            ),
+            .remedy("Have a new one issued, by a CertificateSigningRequest or `kubeadm kubeconfig user`, and store it with its key."),
     );
 }
 
@@ -171,26 +143,19 @@ fn bearer(cx: &Cx<Kubernetes>, access: &Access) {
         Bearer::Renewed(token) => (token, false),
         Bearer::Password(..) => {
             let message = "The kubeconfig logs in with a password, which API servers have not taken since 1.19.";
-            return cx.report(
-                fault("password", Cause::ConfigInvalid, access.pointer, message)
-                    .severity(Severity::Warn)
-                    .remedy("Use a service account's token or a client certificate."),
-            );
+            let password = fault("password", Cause::ConfigInvalid, access.pointer, message);
+            return cx.report(password.severity(Severity::Warn));
         }
         Bearer::None | Bearer::Program(_) => return,
     };
     let malformed = |code: &str, message: String, remedy: &str| {
-        cx.report(
-            fault(code, Cause::CredentialMalformed, access.pointer, message).remedy(remedy).doc(TOKENS.0, TOKENS.1),
-        );
+        cx.report(fault(code, Cause::CredentialMalformed, access.pointer, message).remedy(remedy));
     };
     let text = token.expose();
     if let Some(flaw) = Flaw::of(text) {
         let (told, remedy) = flaw.told();
         if flaw == Flaw::Empty {
-            return cx.report(
-                fault("token-empty", Cause::CredentialMissing, access.pointer, "The token is empty.").remedy(remedy),
-            );
+            return cx.report(fault("token-empty", Cause::CredentialMissing, access.pointer, "The token is empty."));
         }
         return malformed("token-malformed", format!("The token {told}."), remedy);
     }
@@ -218,7 +183,7 @@ fn bearer(cx: &Cx<Kubernetes>, access: &Access) {
         } else {
             return;
         };
-        return cx.report(finding.detail(claims.told()).remedy(remedy).doc(TOKENS.0, TOKENS.1));
+        return cx.report(finding.detail(claims.told()).remedy(remedy));
     }
     if claims.never_expires() {
         let message =
@@ -226,9 +191,7 @@ fn bearer(cx: &Cx<Kubernetes>, access: &Access) {
         cx.report(
             fault("token-everlasting", Cause::CredentialExpiring, access.pointer, message)
                 .severity(Severity::Info)
-                .detail(claims.told())
-                .remedy("Use tokens that are issued for a time, and have the platform renew them.")
-                .doc(TOKENS.0, TOKENS.1),
+                .detail(claims.told()),
         );
     }
 }

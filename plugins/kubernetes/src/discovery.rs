@@ -123,18 +123,13 @@ fn missing(cx: &Cx<Kubernetes>, group: &Group, resource: Resource<'_>, wish: &Wi
         let finding = cx
             .finding("resource-type-missing", Cause::DependencyMissing, message)
             .subject("resource", resource.to_string());
-        let finding = match (&group.version, resource.group) {
+        return Some(match (&group.version, resource.group) {
             (None, name) => finding.detail(format!("It has no API group {name} at all.")),
             (Some(version), name) => finding.detail(match name {
                 "" => "The core group has none of that name.".to_owned(),
                 name => format!("The group {name} is there in the version {version}, and has none of that name."),
             }),
-        };
-        return Some(
-            finding
-                .remedy("Install what defines it (its custom resource definitions), or correct the requirement: `kubectl api-resources` lists what there is.")
-                .doc("Custom Resources", "https://kubernetes.io/docs/concepts/extend-kubernetes/api-extension/custom-resources/"),
-        );
+        });
     };
     // Verbs such as `impersonate`, `bind` and `use` are for permissions alone.
     const OF_RESOURCES: [&str; 8] = ["create", "get", "list", "watch", "update", "patch", "delete", "deletecollection"];
@@ -145,8 +140,7 @@ fn missing(cx: &Cx<Kubernetes>, group: &Group, resource: Resource<'_>, wish: &Wi
         return Some(
             cx.finding("verb-unknown", Cause::ConfigInvalid, message)
                 .subject("resource", resource.to_string())
-                .detail(format!("It has: {}.", kind.verbs.join(", ")))
-                .remedy("Correct `verb` in the requirement."),
+                .detail(format!("It has: {}.", kind.verbs.join(", "))),
         );
     }
     let scoped = wish.namespace().is_some() && !kind.namespaced && matches!(wish, Wish::Act { .. });
@@ -155,8 +149,5 @@ fn missing(cx: &Cx<Kubernetes>, group: &Group, resource: Resource<'_>, wish: &Wi
         cx.finding("resource-clusterwide", Cause::ConfigInvalid, message)
             .severity(Severity::Warn)
             .subject("resource", resource.to_string())
-            .remedy(
-                "Write `namespace = \"*\"` in the requirement: what is allowed in a namespace does not hold for it.",
-            )
     })
 }

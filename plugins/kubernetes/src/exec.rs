@@ -20,37 +20,21 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// Longer than any login takes that nobody has to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 const VERSIONS: [&str; 2] = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"];
-const PAGE: (&str, &str) = (
-    "client-go credential plugins",
-    "https://kubernetes.io/docs/reference/access-authn-authz/authentication/#client-go-credential-plugins",
-);
 
 /// What is wrong with it before it is run.
 pub(crate) fn unusable(exec: &Exec) -> Option<Finding> {
-    let wrong = |code: &str, message: String, remedy: &str| {
-        let (title, url) = PAGE;
-        Some(fault(code, Cause::ConfigInvalid, "", message).remedy(remedy).doc(title, url))
-    };
+    let wrong = |code: &str, message: &str| Some(fault(code, Cause::ConfigInvalid, "", message));
     if exec.command.is_empty() {
-        return wrong(
-            "exec-empty",
-            "The kubeconfig's `exec` names no command.".to_owned(),
-            "Write the kubeconfig again.",
-        );
+        return wrong("exec-empty", "The kubeconfig's `exec` names no command.");
     }
     if !VERSIONS.contains(&exec.api_version.as_str()) {
         let said = if exec.api_version.is_empty() { "no version" } else { &exec.api_version };
         let message = format!("The kubeconfig's `exec` speaks {said}, which clients no longer do.");
-        let remedy = "Update the provider's command line and write the kubeconfig again: it must say client.authentication.k8s.io/v1 or v1beta1.";
-        return wrong("exec-version", message, remedy);
+        return wrong("exec-version", &message);
     }
     if exec.interactive_mode.as_deref() == Some("Always") {
         let message = format!("`{}` asks somebody to log in, and nobody is there in a check.", name(exec));
-        return wrong(
-            "exec-interactive",
-            message,
-            "Use a credential that needs nobody, such as a service account's token.",
-        );
+        return wrong("exec-interactive", &message);
     }
     None
 }
@@ -104,8 +88,7 @@ pub(crate) async fn run(cx: &Cx<Kubernetes>, access: &Access, exec: &Exec) -> Re
         Ok(output) => output?,
         Err(_) => {
             let message = format!("`{}` did not end within {time:.0?}, and was ended.", name(exec));
-            let late = cx.finding("exec-late", Cause::NetworkTimeout, message).confidence(Confidence::Likely);
-            return Err(late.remedy("Run it by hand: does it wait for a login or for its server?").into());
+            return Err(cx.finding("exec-late", Cause::NetworkTimeout, message).confidence(Confidence::Likely).into());
         }
     };
     read(cx, exec, &output)
@@ -117,7 +100,6 @@ fn granted<'a>(cx: &'a Cx<Kubernetes>, exec: &Exec) -> Result<&'a str, Stop> {
     let command = std::iter::once(exec.command.as_str()).chain(exec.args.iter().flatten().map(String::as_str));
     let command = command.collect::<Vec<_>>().join(" ");
     let refused = |message: String, remedy: String| -> Stop {
-        let (title, url) = PAGE;
         let hint = exec.install_hint.as_deref().map(str::trim).filter(|hint| !hint.is_empty());
         let finding = cx
             .finding("exec-not-granted", Cause::ConfigInvalid, message)
@@ -129,7 +111,7 @@ fn granted<'a>(cx: &'a Cx<Kubernetes>, exec: &Exec) -> Result<&'a str, Stop> {
                 Some(hint) => format!("The command is: {command}\nThe kubeconfig says of it: {hint}"),
                 None => format!("The command is: {command}"),
             });
-        finding.remedy(remedy).doc(title, url).into()
+        finding.remedy(remedy).into()
     };
     let same = |granted: &str| match exec.command.starts_with('/') {
         true => granted == exec.command,
@@ -177,7 +159,6 @@ fn spec(access: &Access, exec: &Exec) -> serde_json::Value {
 
 fn read(cx: &Cx<Kubernetes>, exec: &Exec, output: &ProgramOutput) -> Result<Secret, Stop> {
     let name = name(exec);
-    let (title, url) = PAGE;
     let said = Evidence::log(name, &output.stderr);
     if !output.ok() {
         let how = match (output.status, output.signal) {
@@ -191,8 +172,6 @@ fn read(cx: &Cx<Kubernetes>, exec: &Exec, output: &ProgramOutput) -> Result<Secr
                 .confidence(Confidence::Likely)
                 .or_else(Cause::CredentialExpired, Confidence::Possible)
                 .or_else(Cause::DependencyMissing, Confidence::Possible)
-                .remedy("Run it by hand as the user who runs Lineman; it may want a login, or files and variables that `plugins.kubernetes` must grant.")
-                .doc(title, url)
         };
         let known = cx.recognise(&output.stderr, None).or_else(|| cx.recognise_network(&output.stderr));
         return Err(known.unwrap_or_else(unknown).subject("program", name).evidence(said).into());
@@ -203,7 +182,6 @@ fn read(cx: &Cx<Kubernetes>, exec: &Exec, output: &ProgramOutput) -> Result<Secr
             .subject("program", name)
             .evidence(said.clone())
             .remedy("Update it, or write the kubeconfig again with its provider's tool.")
-            .doc(title, url)
             .into()
     };
     let Ok(credential) = serde_json::from_slice::<Credential>(&output.stdout) else {
@@ -224,7 +202,6 @@ fn read(cx: &Cx<Kubernetes>, exec: &Exec, output: &ProgramOutput) -> Result<Secr
                     format!("`{name}` prints a client certificate, which Lineman takes from a kubeconfig alone."),
                 )
                 .subject("program", name)
-                .remedy("Test with a kubeconfig that holds a certificate or a token.")
                 .into());
         }
         return Err(unfit("an ExecCredential without a token"));
@@ -237,7 +214,6 @@ fn read(cx: &Cx<Kubernetes>, exec: &Exec, output: &ProgramOutput) -> Result<Secr
             return Err(cx
                 .finding("exec-expired", Cause::CredentialExpired, message)
                 .subject("program", name)
-                .remedy("Clear its cache and log in again.")
                 .or_else(Cause::ClockSkew, Confidence::Possible)
                 .into());
         }

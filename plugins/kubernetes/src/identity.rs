@@ -17,8 +17,6 @@ use crate::{Kubernetes, reach};
 
 const REVIEWS: &str = "authentication.k8s.io";
 const ANONYMOUS: &str = "system:anonymous";
-const AUTHENTICATING: (&str, &str) =
-    ("Authenticating", "https://kubernetes.io/docs/reference/access-authn-authz/authentication/");
 
 /// Who the API server takes the credential for.
 #[derive(Clone, Debug)]
@@ -141,19 +139,16 @@ async fn accepted(cx: &Cx<Kubernetes>, answer: &Answer, user: String, named_by_s
 
 /// The server answers, and has seen no credential.
 fn anonymous(cx: &Cx<Kubernetes>, answer: &Answer, access: &Access) -> Stop {
-    let (title, url) = AUTHENTICATING;
     let finding = if access.has_login() {
         let message = "The API server takes the request for anonymous: it has not seen the credential.";
         cx.finding("credential-unseen", Cause::CredentialMissing, message)
             .confidence(Confidence::Likely)
             .or_else(Cause::NetworkProxy, Confidence::Possible)
-            .remedy("Look for what stands before the API server: a load balancer that ends TLS takes a client certificate away, a gateway may take the header Authorization.")
     } else {
         let message = "There is no credential: the API server takes the request for anonymous.";
         cx.finding("credential-unset", Cause::CredentialMissing, message)
-            .remedy("Give a token or a client certificate, in the kubeconfig or as secrets.")
     };
-    finding.pointer(access.pointer).evidence(answer.evidence()).doc(title, url).into()
+    finding.pointer(access.pointer).evidence(answer.evidence()).into()
 }
 
 /// What a refusal means, with what the credential says of itself.
@@ -187,12 +182,7 @@ async fn refused(cx: &Cx<Kubernetes>, answer: &Answer) -> Stop {
                     "The API server refuses the token, which has expired.",
                 );
                 expired.evidence = finding.evidence;
-                return expired
-                    .detail(claims.told())
-                    .pointer(access.pointer)
-                    .remedy(NEW_TOKEN)
-                    .doc(AUTHENTICATING.0, AUTHENTICATING.1)
-                    .into();
+                return expired.detail(claims.told()).pointer(access.pointer).remedy(NEW_TOKEN).into();
             }
             if claims.begins().is_some_and(|at| at > now)
                 || skew.is_some_and(|skew| skew.as_secs().unsigned_abs() > 120)
@@ -239,7 +229,6 @@ pub(crate) async fn check(cx: Cx<Kubernetes>) -> Outcome {
                 .confidence(confidence)
                 .pointer("/settings/user")
                 .remedy(format!("Store a credential of {expected}, choose another context, or correct `user`."))
-                .doc(AUTHENTICATING.0, AUTHENTICATING.1)
                 .into())
         }
         (Some(expected), None) => {

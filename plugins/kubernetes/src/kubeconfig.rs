@@ -111,34 +111,27 @@ pub(crate) struct Selected {
     pub(crate) namespace: Option<String>,
 }
 
-/// Why a kubeconfig leads nowhere: the code, and the sentence.
+/// Why a kubeconfig leads nowhere: the code, the sentence, and what to do where the catalog cannot say it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Unusable {
     pub(crate) code: &'static str,
     pub(crate) message: String,
-    pub(crate) remedy: String,
+    pub(crate) remedy: Option<String>,
 }
 
-fn unusable(code: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Unusable {
-    Unusable { code, message: message.into(), remedy: remedy.into() }
+fn unusable(code: &'static str, message: impl Into<String>, remedy: Option<String>) -> Unusable {
+    Unusable { code, message: message.into(), remedy }
 }
 
 impl Kubeconfig {
     /// Reads one.
     pub(crate) fn parse(text: &str) -> Result<Kubeconfig, Unusable> {
-        let malformed = |what: &str| {
-            let remedy = "Compare it with what `kubectl config view` shows, and store it again, whole.";
-            unusable("kubeconfig-malformed", format!("The kubeconfig {what}."), remedy)
-        };
+        let malformed = |what: &str| unusable("kubeconfig-malformed", format!("The kubeconfig {what}."), None);
         if text.len() > LARGEST {
             return Err(malformed("is larger than any that is honest"));
         }
         if text.trim().is_empty() {
-            return Err(unusable(
-                "kubeconfig-empty",
-                "The kubeconfig is empty.",
-                "Write it again, such as with `kubectl config view --raw --flatten`.",
-            ));
+            return Err(unusable("kubeconfig-empty", "The kubeconfig is empty.", None));
         }
         if text.starts_with("-----BEGIN") || text.starts_with("eyJ") {
             return Err(malformed("is none: it is a key or a token, which has a secret of its own"));
@@ -172,7 +165,7 @@ impl Kubeconfig {
             return Err(unusable(
                 "context-unset",
                 "The kubeconfig has no current context, and `context` is not set.",
-                format!("Set `context`{}.", one_of(self.contexts.as_deref())),
+                Some(format!("Set `context`{}.", one_of(self.contexts.as_deref()))),
             ));
         };
         let there = one_of(self.contexts.as_deref());
@@ -180,17 +173,17 @@ impl Kubeconfig {
             return Err(unusable(
                 "context-missing",
                 format!("The kubeconfig has no context `{name}`."),
-                match asked {
+                Some(match asked {
                     Some(_) => format!("Correct `context`{there}."),
                     None => format!("Correct `current-context` in the kubeconfig, or set `context`{there}."),
-                },
+                }),
             ));
         };
         let dangling = |code, kind: &str, missing: &str, there: String| {
             unusable(
                 code,
                 format!("The context `{name}` names the {kind} `{missing}`, which the kubeconfig has not."),
-                format!("Add the {kind} to the kubeconfig, or correct the context{there}."),
+                Some(format!("Add the {kind} to the kubeconfig, or correct the context{there}.")),
             )
         };
         let there = one_of(self.clusters.as_deref());

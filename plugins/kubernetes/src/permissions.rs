@@ -10,8 +10,6 @@ use crate::identity::{Identity, identity};
 use crate::requirement::Wish;
 use crate::{Kubernetes, api};
 
-const RBAC: (&str, &str) =
-    ("Using RBAC Authorization", "https://kubernetes.io/docs/reference/access-authn-authz/rbac/");
 const REVIEWS: [&str; 4] = ["apis", "authorization.k8s.io", "v1", "selfsubjectaccessreviews"];
 /// Verbs that are decided on once more when an object is admitted.
 const WRITING: [&str; 4] = ["create", "update", "patch", "delete"];
@@ -68,14 +66,10 @@ async fn review(cx: &Cx<Kubernetes>, wish: &Wish<'_>, verb: &str) -> Result<Deci
 
 /// Who is not even told what it may do may well be allowed all that is required.
 fn not_told(cx: &Cx<Kubernetes>, answer: &Answer) -> Finding {
-    let (title, url) = RBAC;
     let message = "The API server does not tell the credential what it may do.";
-    let mut finding = cx.finding("review-refused", Cause::PermissionInsufficient, message).severity(Severity::Unknown);
-    finding.remedies.push(Remedy {
-        who: Some("administrator of the cluster".to_owned()),
-        ..Remedy::new("Bind the user to the ClusterRole system:basic-user, as everybody is who logs in.")
-    });
-    finding.evidence(answer.evidence()).doc(title, url)
+    cx.finding("review-refused", Cause::PermissionInsufficient, message)
+        .severity(Severity::Unknown)
+        .evidence(answer.evidence())
 }
 
 /// Whether a verb is allowed.
@@ -90,11 +84,9 @@ fn denied(cx: &Cx<Kubernetes>, identity: &Identity, wish: &Wish<'_>, verb: &str,
         true => (Cause::PermissionDeniedByPolicy, "permission-denied", "is forbidden to"),
         false => (Cause::PermissionInsufficient, "permission-missing", "may not"),
     };
-    let (title, url) = RBAC;
     let mut finding = cx
         .finding(code, cause, format!("{who} {how} {verb} {object}."))
-        .subject("permission", format!("{verb} {object}"))
-        .doc(title, url);
+        .subject("permission", format!("{verb} {object}"));
     let said = [
         ("The API server gives the reason", &decision.reason),
         ("It could not look everywhere", &decision.evaluation_error),

@@ -14,7 +14,6 @@ use crate::quantity::Quantity;
 use crate::requirement::{Need, Wish};
 use crate::{Kubernetes, api};
 
-const DOC: (&str, &str) = ("Resource Quotas", "https://kubernetes.io/docs/concepts/policy/resource-quotas/");
 /// Resources that `requests.` before their name means, too.
 const REQUESTED: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
 /// Objects that `count/` before their name means, too.
@@ -190,6 +189,6 @@ fn room(quota: &ResourceQuota, name: &str, hard: &str, need: &Need<'_>) -> Room 
     };
     let mut finding = Finding::new("kubernetes/quota-short", Cause::QuotaExceeded, message);
     finding.remedies.push(raise);
-    let finding = finding.subject("quota", format!("{namespace}/{own} {name}")).doc(DOC.0, DOC.1);
+    let finding = finding.subject("quota", format!("{namespace}/{own} {name}"));
     Room::Short(Box::new(finding.remedy("Remove what is no longer used.")))
 }

@@ -61,17 +61,7 @@ pub(crate) async fn certificate(cx: Cx<Kubernetes>) -> Outcome {
         let mut finding =
             cx.finding("certificate-expiring", Cause::NetworkTlsExpired, message).severity(Severity::Warn);
         finding.evidence.extend(walk.evidence.iter().filter(|seen| matches!(seen, Evidence::Tls { .. })).cloned());
-        cx.report(
-            finding
-                .command(
-                    "Renew it where the control plane runs, then start the API server again.",
-                    ["kubeadm", "certs", "renew", "apiserver"],
-                )
-                .doc(
-                    "Certificate Management with kubeadm",
-                    "https://kubernetes.io/docs/tasks/administer-cluster/kubeadm/kubeadm-certs/",
-                ),
-        );
+        cx.report(finding);
     }
     Ok(())
 }
@@ -99,15 +89,7 @@ pub(crate) async fn status(cx: Cx<Kubernetes>) -> Outcome {
         let failing: Vec<&str> = failing.take(10).collect();
         if !failing.is_empty() {
             let message = format!("The API server says that it is not ready: {} fails.", failing.join(", "));
-            cx.report(
-                cx.finding("not-ready", Cause::ProviderOutage, message)
-                    .evidence(answer.evidence())
-                    .remedy("Have whoever runs the control plane look at its log; try again when `/readyz` says ok.")
-                    .doc(
-                        "Kubernetes API health endpoints",
-                        "https://kubernetes.io/docs/reference/using-api/health-checks/",
-                    ),
-            );
+            cx.report(cx.finding("not-ready", Cause::ProviderOutage, message).evidence(answer.evidence()));
         }
     }
     let url = api::address(&cx, &[], None).await?;

@@ -12,9 +12,6 @@ use crate::identity::identity;
 use crate::requirement::Wish;
 use crate::{Kubernetes, discovery, permissions};
 
-const NAMESPACES: (&str, &str) =
-    ("Namespaces", "https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/");
-
 /// `kubernetes/namespace`.
 pub(crate) async fn namespaces(cx: Cx<Kubernetes>) -> Outcome {
     identity(&cx).await?;
@@ -32,7 +29,6 @@ pub(crate) async fn namespaces(cx: Cx<Kubernetes>) -> Outcome {
         match answer.status() {
             404 if api::Status::of(&answer).is_some() => {
                 let message = format!("The namespace {name} does not exist.");
-                let (title, url) = NAMESPACES;
                 cx.report(
                     cx.finding("namespace-missing", Cause::ResourceNotFound, message)
                         .subject("namespace", name)
@@ -40,8 +36,7 @@ pub(crate) async fn namespaces(cx: Cx<Kubernetes>) -> Outcome {
                         .command(
                             "Make it, or correct the name; the context may be that of another cluster.",
                             ["kubectl", "create", "namespace", name],
-                        )
-                        .doc(title, url),
+                        ),
                 );
             }
             403 => cx.not_proved(
@@ -53,12 +48,10 @@ pub(crate) async fn namespaces(cx: Cx<Kubernetes>) -> Outcome {
                 let namespace: Value = api::read(&answer)?;
                 if namespace.pointer("/status/phase").and_then(Value::as_str) == Some("Terminating") {
                     let message = format!("The namespace {name} is being deleted: nothing can be made in it.");
-                    let (title, url) = NAMESPACES;
                     cx.report(
                         cx.finding("namespace-ending", Cause::ResourceConflict, message)
                             .subject("namespace", name)
-                            .remedy("Wait until it is gone and make it again; look at its finalizers if it stays.")
-                            .doc(title, url),
+                            .remedy("Wait until it is gone and make it again; look at its finalizers if it stays."),
                     );
                 }
             }
@@ -102,8 +95,7 @@ pub(crate) async fn check(cx: Cx<Kubernetes>) -> Outcome {
             cx.report(
                 cx.finding("object-missing", Cause::ResourceNotFound, message)
                     .subject("object", wish.object())
-                    .evidence(answer.evidence())
-                    .remedy("Make it, or correct `name` and `namespace` in the requirement."),
+                    .evidence(answer.evidence()),
             );
             continue;
         }

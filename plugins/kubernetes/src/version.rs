@@ -11,11 +11,9 @@ use lineman_sdk::{Answer, Timestamp};
 use crate::Kubernetes;
 use crate::api::{self, Status};
 
-/// Until when each minor version is mended, with the page that says so.
+/// Until when each minor version is mended.
 #[derive(Deserialize)]
 struct Support {
-    source: String,
-    skew: String,
     ends: std::collections::BTreeMap<String, Date>,
 }
 
@@ -114,9 +112,6 @@ fn something_else(cx: &Cx<Kubernetes>, answer: &Answer) -> Finding {
     cx.finding("not-the-api", Cause::ConfigEndpointWrong, format!("{host}:{port} answers with {what}."))
         .subject("host", host)
         .evidence(answer.evidence())
-        .remedy("Take the address from the cluster itself: `kubectl cluster-info`, or the console of whoever runs it.")
-        .remedy("Look whether a proxy or portal stands before it.")
-        .doc("Accessing Clusters", "https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster/")
 }
 
 /// `kubernetes/version`.
@@ -144,12 +139,8 @@ fn too_old(cx: &Cx<Kubernetes>, version: Version) {
     if let Some(least) = cx.settings().min_version.as_deref().and_then(Version::read) {
         if version < least {
             let message = format!("The cluster runs Kubernetes {version}, and the platform needs {least} or newer.");
-            cx.report(
-                cx.finding("version-too-old", Cause::DependencyUnfit, message)
-                    .pointer("/settings/min_version")
-                    .remedy("Upgrade the cluster, one minor version at a time.")
-                    .doc("Upgrade A Cluster", "https://kubernetes.io/docs/tasks/administer-cluster/cluster-upgrade/"),
-            );
+            let finding = cx.finding("version-too-old", Cause::DependencyUnfit, message);
+            cx.report(finding.pointer("/settings/min_version"));
         }
         return;
     }
@@ -166,19 +157,14 @@ fn too_old(cx: &Cx<Kubernetes>, version: Version) {
         cx.report(
             cx.finding("version-ended", Cause::DependencyUnfit, message)
                 .severity(Severity::Warn)
-                .detail("Providers of clusters may mend old versions for longer, under support of their own.")
-                .remedy("Upgrade the cluster; or set `min_version` to what the platform works with.")
-                .doc("Kubernetes releases and their end of life", &support.source),
+                .detail("Providers of clusters may mend old versions for longer, under support of their own."),
         );
     }
 }
 
 /// kubectl and client libraries are supported one minor version around the server's.
 fn skewed(cx: &Cx<Kubernetes>, server: Version) {
-    let (Some(support), Some(client)) = (SUPPORT.as_ref(), cx.settings().kubectl.as_deref().and_then(Version::read))
-    else {
-        return;
-    };
+    let Some(client) = cx.settings().kubectl.as_deref().and_then(Version::read) else { return };
     let apart = server.minor.abs_diff(client.minor);
     if server.major != client.major || apart > 1 {
         let side = if client < server { "older" } else { "newer" };
@@ -188,8 +174,7 @@ fn skewed(cx: &Cx<Kubernetes>, server: Version) {
             cx.finding("version-skew", Cause::DependencyUnfit, message)
                 .severity(Severity::Warn)
                 .pointer("/settings/kubectl")
-                .remedy(format!("Give the platform a kubectl of version {server}, or one minor version beside it."))
-                .doc("Version Skew Policy", &support.skew),
+                .remedy(format!("Give the platform a kubectl of version {server}, or one minor version beside it.")),
         );
     }
 }
@@ -216,8 +201,5 @@ mod tests {
     fn the_list_of_supported_versions_can_be_read() {
         let support = SUPPORT.as_ref().unwrap();
         assert!(support.ends.len() > 10 && support.ends.keys().all(|version| Version::read(version).is_some()));
-        assert!(
-            support.source.starts_with("https://kubernetes.io/") && support.skew.starts_with("https://kubernetes.io/")
-        );
     }
 }
