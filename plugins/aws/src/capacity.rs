@@ -33,19 +33,14 @@ async fn judge_region(
     region: &str,
     judged: &mut Judged<'_, Aws>,
 ) -> Result<(), Stop> {
-    const DOC: (&str, &str) = (
-        "Enable or disable AWS Regions",
-        "https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-regions.html",
-    );
     let parameters = [("AllRegions", "true"), ("Filter.1.Name", "region-name"), ("Filter.1.Value.1", region)];
     let seen: Result<Regions, Stop> =
         query::call(cx, Service::Ec2, "DescribeRegions", &parameters, Some(credentials)).await;
     let what = format!("that {region} is enabled for the account");
     let Some(seen) = judged.seen(&what, "ec2:DescribeRegions", seen)? else { return Ok(()) };
     let found = seen.set.items.iter().find(|found| found.name == region);
-    let finding = |code: &str, cause: Cause, message: String| {
-        cx.finding(code, cause, message).subject("region", region).doc(DOC.0, DOC.1)
-    };
+    let finding =
+        |code: &str, cause: Cause, message: String| cx.finding(code, cause, message).subject("region", region);
     match found.map(|found| found.opted_in.as_str()) {
         Some("not-opted-in") => judged.fails(
             finding("region-disabled", Cause::DependencyMissing, format!("The account has not enabled {region}."))
@@ -55,10 +50,7 @@ async fn judge_region(
                 ),
         ),
         Some(_) => {}
-        None => judged.fails(
-            finding("region-unknown", Cause::ConfigInvalid, format!("AWS has no region {region}."))
-                .remedy("Correct the region's code."),
-        ),
+        None => judged.fails(finding("region-unknown", Cause::ConfigInvalid, format!("AWS has no region {region}."))),
     }
     Ok(())
 }
@@ -95,13 +87,7 @@ async fn judge_type(
     };
     let list = ["aws", "ec2", "describe-instance-type-offerings", "--location-type", location];
     judged.fails(
-        cx.finding("instance-type-not-offered", cause, message)
-            .subject("instance type", kind)
-            .command(remedy, list)
-            .doc(
-                "Find an EC2 instance type",
-                "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-discovery.html",
-            ),
+        cx.finding("instance-type-not-offered", cause, message).subject("instance type", kind).command(remedy, list),
     );
     Ok(())
 }

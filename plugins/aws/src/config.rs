@@ -11,15 +11,6 @@ use crate::partition::{self, RegionName};
 use crate::requires::contradictions;
 use crate::{Aws, Secrets, Settings};
 
-const KEY_DOC: (&str, &str) =
-    ("Unique identifiers", "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html");
-const TEMPORARY_DOC: (&str, &str) = (
-    "Temporary credentials",
-    "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_temp_use-resources.html",
-);
-const REGION_DOC: (&str, &str) =
-    ("Regions", "https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html");
-
 /// Reports everything that is wrong at once: each takes a change of the configuration.
 pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
     let faults =
@@ -33,22 +24,19 @@ pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
     Ok(())
 }
 
-fn fault(code: &str, cause: Cause, pointer: &str, message: impl Into<String>, remedy: &str) -> Finding {
-    Finding::new(format!("aws/{code}"), cause, message).pointer(pointer).remedy(remedy)
+fn fault(code: &str, cause: Cause, pointer: &str, message: impl Into<String>) -> Finding {
+    Finding::new(format!("aws/{code}"), cause, message).pointer(pointer)
 }
 
 fn key_pair(settings: &Settings, secrets: &Secrets) -> Option<Finding> {
     const ID: &str = "/secrets/access_key_id";
     const SECRET: &str = "/secrets/secret_access_key";
+    const TOKEN: &str = "/secrets/session_token";
     let missing = |pointer: &str, name: &str| {
-        let message = format!("The integration has no {name}.");
-        let remedy = "Give the key pair by reference under `secrets`, or a `web_identity_token_file` and a `role`.";
-        fault("key-missing", Cause::CredentialMissing, pointer, message, remedy)
+        fault("key-missing", Cause::CredentialMissing, pointer, format!("The integration has no {name}."))
     };
-    let malformed = |code: &str, pointer: &str, message: &str, remedy: &str| {
-        let (title, url) = KEY_DOC;
-        fault(code, Cause::CredentialMalformed, pointer, message, remedy).doc(title, url)
-    };
+    let malformed =
+        |code: &str, pointer: &str, message: &str| fault(code, Cause::CredentialMalformed, pointer, message);
     let (id, secret) = match (&secrets.access_key_id, &secrets.secret_access_key) {
         (Some(id), Some(secret)) => (id.expose(), secret.expose()),
         (None, None) if settings.web_identity_token_file.is_some() => return None,
@@ -62,64 +50,36 @@ fn key_pair(settings: &Settings, secrets: &Secrets) -> Option<Finding> {
             Flaw::Placeholder => "key-placeholder",
             Flaw::Whitespace => "key-whitespace",
         };
-        let (told, remedy) = flaw.told();
-        return Some(malformed(code, pointer, &format!("The {what} {told}."), remedy));
+        let (told, _) = flaw.told();
+        return Some(malformed(code, pointer, &format!("The {what} {told}.")));
     }
     if looks_like_secret(id) && looks_like_id(secret) {
-        return Some(malformed(
-            "key-swapped",
-            ID,
-            "Access key id and secret access key are swapped.",
-            "Exchange the two references.",
-        ));
+        return Some(malformed("key-swapped", ID, "Access key id and secret access key are swapped."));
     }
     if !looks_like_id(id) {
         let message = format!("The access key id has not the shape of one ({}).", shape(id));
-        return Some(malformed(
-            "key-id-shape",
-            ID,
-            &message,
-            "Copy the whole id: AKIA or ASIA and sixteen capital letters or digits.",
-        ));
+        return Some(malformed("key-id-shape", ID, &message));
     }
     if !looks_like_secret(secret) {
         let message = format!("The secret access key has {} characters instead of 40.", secret.chars().count());
-        return Some(malformed(
-            "key-secret-shape",
-            SECRET,
-            &message,
-            "Copy the whole secret; it is shown once, when the key is made.",
-        ));
+        return Some(malformed("key-secret-shape", SECRET, &message));
     }
     let token = secrets.session_token.as_ref().is_some_and(|token| !token.is_empty());
     if id.starts_with("ASIA") && !token {
-        let (title, url) = TEMPORARY_DOC;
         let message = "The key is a temporary one (ASIA…), and its session token is not given.";
-        let remedy = "Give `session_token` too, from the same answer as the key pair; or store a long-lived key.";
-        return Some(
-            fault("session-token-missing", Cause::CredentialMissing, "/secrets/session_token", message, remedy)
-                .doc(title, url),
-        );
+        return Some(fault("session-token-missing", Cause::CredentialMissing, TOKEN, message));
     }
     if id.starts_with("AKIA") && token {
         let message = "A session token is given with a long-lived key (AKIA…), which has none.";
-        let remedy = "Remove `session_token`, or store the temporary key that it belongs to.";
-        return Some(fault(
-            "session-token-stray",
-            Cause::CredentialMalformed,
-            "/secrets/session_token",
-            message,
-            remedy,
-        ));
+        return Some(malformed("session-token-stray", TOKEN, message));
     }
     None
 }
 
 fn region(settings: &Settings) -> Option<Finding> {
     let region = &settings.region;
-    let (title, url) = REGION_DOC;
     let wrong = |message: String, remedy: &str| {
-        Some(fault("region-wrong", Cause::ConfigInvalid, "/settings/region", message, remedy).doc(title, url))
+        Some(fault("region-wrong", Cause::ConfigInvalid, "/settings/region", message).remedy(remedy))
     };
     match partition::judge(region) {
         RegionName::Known | RegionName::Plausible => None,
@@ -134,8 +94,9 @@ fn region(settings: &Settings) -> Option<Finding> {
 
 fn role(settings: &Settings) -> Option<Finding> {
     const POINTER: &str = "/settings/role";
-    let invalid =
-        |message: String, remedy: &str| Some(fault("role-wrong", Cause::ConfigInvalid, POINTER, message, remedy));
+    let invalid = |message: String, remedy: &str| {
+        Some(fault("role-wrong", Cause::ConfigInvalid, POINTER, message).remedy(remedy))
+    };
     let Some(role) = &settings.role else {
         return match (&settings.web_identity_token_file, &settings.external_id) {
             (Some(_), _) => invalid(
@@ -178,10 +139,7 @@ fn bucket(settings: &Settings) -> Option<Finding> {
     let bucket = settings.state_bucket.as_deref()?;
     let why = contradictions::bucket_name(bucket)?;
     let message = format!("`{bucket}` cannot be the name of a bucket: {why}.");
-    let remedy =
-        "Set the bucket's name alone: 3 to 63 lower-case letters, digits, hyphens and dots; no s3:// and no path.";
-    let (title, url) = contradictions::BUCKET_DOC;
-    Some(fault("bucket-name", Cause::ConfigInvalid, "/settings/state_bucket", message, remedy).doc(title, url))
+    Some(fault("bucket-name", Cause::ConfigInvalid, "/settings/state_bucket", message))
 }
 
 /// `AKIA` (long-lived) or `ASIA` (temporary), and base-32 after it.

@@ -88,8 +88,7 @@ async fn with_web_identity(cx: &Cx<Aws>) -> Result<Credentials, Stop> {
     let missing = |message: String| {
         Stop::from(
             cx.finding("web-identity-missing", Cause::CredentialMissing, message)
-                .pointer("/settings/web_identity_token_file")
-                .remedy("Mount the token where the setting says, readable for the user that Lineman runs as."),
+                .pointer("/settings/web_identity_token_file"),
         )
     };
     let token = tokio::fs::read_to_string(path)

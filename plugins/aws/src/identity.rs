@@ -94,7 +94,6 @@ fn wrong_account(cx: &Cx<Aws>, expected: &str, caller: &Identity) -> Finding {
         .pointer("/settings/account_id")
         .remedy(format!("Store a key of account {expected}, or correct `account_id`."))
         .command("Look at who the stored credential is.", ["aws", "sts", "get-caller-identity"])
-        .doc("GetCallerIdentity", "https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html")
 }
 
 #[cfg(test)]

@@ -12,9 +12,6 @@ use crate::query::{self, Service};
 /// AWS Foundations Benchmark (1.14) both say 90 days.
 const DUE_DAYS: i64 = 90;
 
-const ROTATE: (&str, &str) =
-    ("Rotating access keys", "https://docs.aws.amazon.com/IAM/latest/UserGuide/id-credentials-access-keys-update.html");
-
 /// `aws/key`.
 pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
     let credentials = base(&cx).await?;
@@ -81,31 +78,20 @@ fn newer<'a>(keys: &'a [AccessKey], own: &AccessKey) -> Option<&'a AccessKey> {
 
 fn judge(cx: &Cx<Aws>, keys: &[AccessKey], id: &str, now: Timestamp) -> Vec<Finding> {
     let Some(own) = keys.iter().find(|key| key.access_key_id == id) else { return Vec::new() };
-    let (title, url) = ROTATE;
     let age = |key: &AccessKey| now.duration_since(key.create_date).as_hours() / 24;
     let mut findings = Vec::new();
     if own.status != "Active" {
-        findings.push(
-            cx.finding("key-inactive", Cause::CredentialRevoked, "The access key has been deactivated.")
-                .remedy("Activate the key again if that was not meant, or store the user's active key.")
-                .doc(title, url),
-        );
+        findings.push(cx.finding("key-inactive", Cause::CredentialRevoked, "The access key has been deactivated."));
     }
     if let Some(newer) = newer(keys, own) {
         let message = format!("The user has a newer active key, made {} days ago.", age(newer));
         findings.push(
             cx.finding("key-superseded", Cause::CredentialExpiring, message)
-                .detail(format!("The stored key was made {} days ago.", age(own)))
-                .remedy("Store the newer key: the rotation stopped half way.")
-                .doc(title, url),
+                .detail(format!("The stored key was made {} days ago.", age(own))),
         );
     } else if age(own) >= DUE_DAYS {
         let message = format!("The access key is {} days old and due for rotation.", age(own));
-        findings.push(
-            cx.finding("key-old", Cause::CredentialExpiring, message)
-                .remedy("Make a second key, store it, test again, then deactivate this one.")
-                .doc(title, url),
-        );
+        findings.push(cx.finding("key-old", Cause::CredentialExpiring, message));
     }
     findings
 }

@@ -10,8 +10,6 @@ use crate::credentials::{Credentials, working};
 use crate::query::{self, Service};
 use crate::requires::Requirement;
 
-const DOC: (&str, &str) =
-    ("How Amazon VPC works", "https://docs.aws.amazon.com/vpc/latest/userguide/how-it-works.html");
 const OTHER_VPC: &str = "Name one of that VPC, or correct `vpc`.";
 
 /// `aws/network`.
@@ -117,18 +115,9 @@ impl Judging<'_> {
     fn missing(&mut self, code: &str, kind: &str, ids: &[&str], is_there: impl Fn(&str) -> bool) {
         for id in ids.iter().filter(|id| !is_there(id)) {
             let region = &self.cx.settings().region;
-            let (title, url) = DOC;
-            let finding = self
-                .cx
-                .finding(
-                    &format!("{code}-missing"),
-                    Cause::DependencyMissing,
-                    format!("There is no {kind} {id} in {region}."),
-                )
-                .subject(kind, *id)
-                .remedy("Correct the id, or the region: ids are good in one region of one account.")
-                .doc(title, url);
-            self.judged.fails(finding);
+            let message = format!("There is no {kind} {id} in {region}.");
+            let finding = self.cx.finding(&format!("{code}-missing"), Cause::DependencyMissing, message);
+            self.judged.fails(finding.subject(kind, *id));
         }
     }
 
@@ -138,8 +127,7 @@ impl Judging<'_> {
         let [(code, ..), ..] = lacks else { return };
         let told: Vec<&str> = lacks.iter().map(|(_, lack, _)| lack.as_str()).collect();
         let message = format!("The {kind} {id} {}.", told.join("; it "));
-        let (title, url) = DOC;
-        let finding = self.cx.finding(code, Cause::DependencyUnfit, message).subject(kind, id).doc(title, url);
+        let finding = self.cx.finding(code, Cause::DependencyUnfit, message).subject(kind, id);
         self.judged.fails(lacks.iter().fold(finding, |finding, (.., remedy)| finding.remedy(*remedy)));
     }
 }

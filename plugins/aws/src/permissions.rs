@@ -19,12 +19,6 @@ use crate::simulate::{self, SIMULATOR, Verdict};
 
 /// How many actions a sentence names before it counts the rest: the policy below it has them all.
 const NAMED: usize = 12;
-const POLICY_DOC: (&str, &str) = (
-    "Adding IAM identity permissions",
-    "https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_manage-attach-detach.html",
-);
-const EVALUATION_DOC: (&str, &str) =
-    ("Policy evaluation", "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.html");
 
 /// What a requirement wants to be allowed; nothing where it is about something else.
 fn grants(requirement: &Requirement) -> Option<Vec<Grant<'_>>> {
@@ -78,8 +72,7 @@ fn lacking(cx: &Cx<Aws>, missing: &[Grant<'_>], principal: &str) -> Finding {
         [_] => format!("{} is not allowed.", named(missing)),
         _ => format!("{} required actions are not allowed: {}.", missing.len(), named(missing)),
     };
-    let (title, url) = POLICY_DOC;
-    let mut finding = cx.finding("action-missing", Cause::PermissionInsufficient, message).doc(title, url);
+    let mut finding = cx.finding("action-missing", Cause::PermissionInsufficient, message);
     if let [(action, _)] = missing {
         finding = finding.subject("action", *action);
     }
@@ -122,8 +115,7 @@ fn forbidden(cx: &Cx<Aws>, by: &str, grants: &[Grant<'_>]) -> Finding {
         [_] => format!("{} is denied by {by}.", named(grants)),
         _ => format!("{} required actions are denied by {by}: {}.", grants.len(), named(grants)),
     };
-    let (title, url) = EVALUATION_DOC;
-    let finding = cx.finding("action-denied", Cause::PermissionDeniedByPolicy, message).doc(title, url);
+    let finding = cx.finding("action-denied", Cause::PermissionDeniedByPolicy, message);
     let finding = match grants {
         [(action, _)] => finding.subject("action", *action),
         _ => finding,

@@ -14,11 +14,6 @@ use crate::network::Items;
 use crate::query::{self, Service};
 use crate::requires::Quota;
 
-const DOC: (&str, &str) = (
-    "Requesting a quota increase",
-    "https://docs.aws.amazon.com/servicequotas/latest/userguide/request-quota-increase.html",
-);
-
 /// Quotas of EC2 whose use is the number of things in a list: service, code, the action that lists
 /// them. Source: Amazon VPC User Guide, "Amazon VPC quotas", and the EC2 API Reference.
 const COUNTED: &[(&str, &str, &str)] = &[
@@ -61,7 +56,7 @@ async fn judge(
             let message = format!("Service Quotas knows no quota {code} of {service} in {}.", cx.settings().region);
             let list = ["aws", "service-quotas", "list-service-quotas", "--service-code", service];
             let finding = cx.finding("quota-unknown", Cause::ConfigInvalid, message).subject("quota", code);
-            judged.fails(finding.command("Look the code up.", list).doc(DOC.0, DOC.1));
+            judged.fails(finding.command("Look the code up.", list));
             return Ok(());
         }
         seen => judged.seen(
@@ -86,8 +81,7 @@ async fn judge(
         .finding("quota-short", Cause::QuotaExceeded, message)
         .subject("quota", code)
         .command("Ask for a higher quota; that may take days.", ask)
-        .remedy("Remove what is no longer used.")
-        .doc(DOC.0, DOC.1);
+        .remedy("Remove what is no longer used.");
     judged.fails(finding);
     Ok(())
 }

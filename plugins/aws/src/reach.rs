@@ -34,10 +34,6 @@ pub(crate) async fn clock(cx: Cx<Aws>) -> Outcome {
         return Ok(());
     }
     if let Some(finding) = cx.skew(&walk, REFUSED) {
-        let finding = finding.doc(
-            "Signature troubleshooting",
-            "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html",
-        );
         return Err(finding.severity(Severity::Fail).into());
     }
     if let Some(finding) = cx.skew(&walk, DRIFTING) {

@@ -33,18 +33,19 @@ async fn judge_bucket(
     name: &str,
     judged: &mut Judged<'_, Aws>,
 ) -> Result<(), Stop> {
-    const DOC: (&str, &str) =
-        ("Creating a bucket", "https://docs.aws.amazon.com/AmazonS3/latest/userguide/create-bucket-overview.html");
     let answer = bucket::list(cx, name, credentials).await?;
     let region = &cx.settings().region;
     let finding = |code: &str, cause: Cause, message: String| {
-        cx.finding(code, cause, message).subject("bucket", name).evidence(answer.evidence()).doc(DOC.0, DOC.1)
+        cx.finding(code, cause, message).subject("bucket", name).evidence(answer.evidence())
     };
     match answer.header("x-amz-bucket-region") {
         Some(actual) if actual != region => {
             let message = format!("The bucket {name} is in {actual}, not in {region}.");
             let remedy = format!("Name a bucket in {region}, or make an integration for {actual}.");
-            judged.fails(finding("bucket-elsewhere", Cause::DependencyUnfit, message).remedy(remedy));
+            judged.fails(finding("bucket-elsewhere", Cause::DependencyUnfit, message).remedy(remedy).doc(
+                "Creating a bucket",
+                "https://docs.aws.amazon.com/AmazonS3/latest/userguide/create-bucket-overview.html",
+            ));
         }
         _ if answer.ok() => {}
         _ => {
@@ -54,8 +55,7 @@ async fn judge_bucket(
                 judged.unproved(what, "the credential may not look, or it is another account's", Some("s3:ListBucket"));
             } else if stop.finding().is_some_and(|finding| finding.cause == Cause::ResourceNotFound) {
                 let message = format!("There is no bucket {name}.");
-                let remedy = "Correct the name, or create the bucket.";
-                judged.fails(finding("bucket-missing", Cause::DependencyMissing, message).remedy(remedy));
+                judged.fails(finding("bucket-missing", Cause::DependencyMissing, message));
             } else {
                 return Err(stop);
             }
@@ -70,22 +70,13 @@ async fn judge_key(
     key: &str,
     judged: &mut Judged<'_, Aws>,
 ) -> Result<(), Stop> {
-    const DOC: (&str, &str) =
-        ("Key states of AWS KMS keys", "https://docs.aws.amazon.com/kms/latest/developerguide/key-state.html");
-    let finding = |code: &str, cause: Cause, message: String, remedy: &str| {
-        cx.finding(code, cause, message).subject("kms key", key).remedy(remedy).doc(DOC.0, DOC.1)
-    };
+    let finding = |code: &str, cause: Cause, message: String| cx.finding(code, cause, message).subject("kms key", key);
     let seen: Result<DescribeKey, Stop> =
         query::call(cx, Service::Kms, "DescribeKey", &[("KeyId", key)], Some(credentials)).await;
     let seen = match seen {
         Err(stop) if stop.finding().is_some_and(|finding| finding.cause == Cause::ResourceNotFound) => {
             let message = format!("There is no KMS key {key} in {}.", cx.settings().region);
-            judged.fails(finding(
-                "kms-key-missing",
-                Cause::DependencyMissing,
-                message,
-                "Correct the id, ARN or alias, or the region: keys are good in one region.",
-            ));
+            judged.fails(finding("kms-key-missing", Cause::DependencyMissing, message));
             return Ok(());
         }
         seen => judged.seen(&format!("that the KMS key {key} can be used"), "kms:DescribeKey", seen)?,
@@ -100,7 +91,7 @@ async fn judge_key(
     };
     let state = seen.map(|seen| seen.key.state).unwrap_or_default();
     let message = format!("The KMS key {key} cannot be used: it is in the state {state}.");
-    judged.fails(finding("kms-key-unusable", Cause::DependencyUnfit, message, remedy));
+    judged.fails(finding("kms-key-unusable", Cause::DependencyUnfit, message).remedy(remedy));
     Ok(())
 }
 

@@ -12,9 +12,6 @@ use crate::arn::{self, Arn};
 use crate::credentials::working;
 use crate::query::{self, Service};
 
-const DOC: (&str, &str) =
-    ("Roles for AWS services", "https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_create_for-service.html");
-
 /// `aws/trust`.
 pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
     let required =
@@ -58,15 +55,10 @@ pub(crate) async fn check(cx: Cx<Aws>) -> Outcome {
 }
 
 fn missing(cx: &Cx<Aws>, role: &str, but: &str) -> Finding {
-    let (title, url) = DOC;
-    cx.finding("role-missing", Cause::DependencyMissing, format!("There is no role {role}.{but}"))
-        .subject("role", role)
-        .remedy("Correct the name, or create the role.")
-        .doc(title, url)
+    cx.finding("role-missing", Cause::DependencyMissing, format!("There is no role {role}.{but}")).subject("role", role)
 }
 
 fn distrusts(cx: &Cx<Aws>, role: &str, trusted: &str, instead: &[String]) -> Finding {
-    let (title, url) = DOC;
     let message = match instead {
         [] => format!("The role {role} does not trust {trusted}."),
         others => format!("The role {role} does not trust {trusted}, but {}.", others.join(", ")),
@@ -77,7 +69,6 @@ fn distrusts(cx: &Cx<Aws>, role: &str, trusted: &str, instead: &[String]) -> Fin
     cx.finding("role-distrusts", Cause::DependencyUnfit, message)
         .subject("role", role)
         .remedy(format!("Add to the role's trust policy: {statement}"))
-        .doc(title, url)
 }
 
 /// What a trust policy says of a principal.

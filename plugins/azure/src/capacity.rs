@@ -13,13 +13,6 @@ pub(crate) const LOCATIONS_PERMISSION: &str = "Microsoft.Resources/subscriptions
 pub(crate) const SKUS: &str = "GET /subscriptions/{subscriptionId}/providers/Microsoft.Compute/skus";
 pub(crate) const SKUS_PERMISSION: &str = "Microsoft.Compute/skus/read";
 
-const DOC: (&str, &str) = (
-    "Resolve errors for SKU not available",
-    "https://learn.microsoft.com/en-us/azure/azure-resource-manager/troubleshooting/error-sku-not-available",
-);
-const REGIONS_DOC: (&str, &str) =
-    ("List of Azure regions", "https://learn.microsoft.com/en-us/azure/reliability/regions-list");
-
 /// What a requirement wants of a region.
 struct Wanted<'a> {
     id: &'a str,
@@ -63,16 +56,9 @@ async fn locations(cx: &Cx<Azure>, subscription: &str, region: &str, wanted: &[W
             }
             Some(seen) if seen.iter().any(|location| location.name == region) => {}
             Some(_) => {
-                let (title, url) = REGIONS_DOC;
                 let message = format!("The subscription has no region {region}.");
-                let list = ["az", "account", "list-locations", "--query", "[].name", "--output", "tsv"];
-                judged.fails(
-                    cx.finding("region-unknown", Cause::DependencyMissing, message)
-                        .subject("region", region)
-                        .command("Correct the name; these are there.", list)
-                        .remedy("Some regions are open on request alone: ask Azure's support for access.")
-                        .doc(title, url),
-                );
+                let finding = cx.finding("region-unknown", Cause::DependencyMissing, message);
+                judged.fails(finding.subject("region", region));
             }
         }
         judged.record();
@@ -110,11 +96,8 @@ async fn skus(cx: &Cx<Azure>, subscription: &str, region: &str, wanted: &[Wanted
 }
 
 fn judge(cx: &Cx<Azure>, skus: &[Sku], region: &str, name: &str, zones: &[String], judged: &mut Judged<'_>) {
-    let (title, url) = DOC;
     let list = ["az", "vm", "list-skus", "--location", region, "--size", name, "--all", "--output", "table"];
-    let finding = |code: &str, cause: Cause, message: String| {
-        cx.finding(code, cause, message).subject("SKU", name).doc(title, url)
-    };
+    let finding = |code: &str, cause: Cause, message: String| cx.finding(code, cause, message).subject("SKU", name);
     let Some(sku) = skus.iter().find(|sku| sku.name.eq_ignore_ascii_case(name)) else {
         let message = format!("{name} is not offered in {region}.");
         let remedy = "Correct the name, or choose a size that the region offers.";

@@ -24,10 +24,6 @@ const LIFE: i64 = 600;
 
 pub(crate) const CERTIFICATE: &str = "/secrets/certificate";
 const KEY: &str = "/secrets/private_key";
-const DOC: (&str, &str) = (
-    "Application authentication certificate credentials",
-    "https://learn.microsoft.com/en-us/entra/identity-platform/certificate-credentials",
-);
 
 /// A certificate with its key.
 pub(crate) struct Pair {
@@ -118,13 +114,5 @@ fn not_a_certificate(text: &str) -> Option<&'static str> {
 }
 
 fn wrong(code: &str, pointer: &str, message: impl Into<String>) -> Finding {
-    let (title, url) = DOC;
-    Finding::new(format!("azure/{code}"), Cause::CredentialMalformed, message)
-        .pointer(pointer)
-        .remedy("Store certificate and private key as PEM, whole and with their line ends; best by `{ file = … }`.")
-        .command(
-            "Turn a PKCS#12 bundle into PEM.",
-            ["openssl", "pkcs12", "-in", "bundle.pfx", "-out", "bundle.pem", "-nodes"],
-        )
-        .doc(title, url)
+    Finding::new(format!("azure/{code}"), Cause::CredentialMalformed, message).pointer(pointer)
 }

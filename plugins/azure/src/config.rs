@@ -10,18 +10,6 @@ use crate::requires::contradictions;
 use crate::{Azure, Secrets, Settings, secret};
 
 const TENANT: &str = "/settings/tenant_id";
-const IDS: (&str, &str) = (
-    "Find your subscription and tenant ids",
-    "https://learn.microsoft.com/en-us/azure/azure-portal/get-subscription-tenant-id",
-);
-const CREDENTIALS: (&str, &str) = (
-    "Add credentials to an application",
-    "https://learn.microsoft.com/en-us/entra/identity-platform/how-to-add-credentials",
-);
-const FEDERATION: (&str, &str) = (
-    "Workload identity federation",
-    "https://learn.microsoft.com/en-us/entra/workload-id/workload-identity-federation",
-);
 
 /// Reports everything that is wrong at once: each takes a change of the configuration.
 pub(crate) async fn check(cx: Cx<Azure>) -> Outcome {
@@ -40,7 +28,6 @@ pub(crate) async fn check(cx: Cx<Azure>) -> Outcome {
             let message = format!("The certificate is good from {} on only.", from.strftime("%Y-%m-%d %H:%M UTC"));
             fault("certificate-early", Cause::CredentialInvalid, CERTIFICATE, message)
                 .or_else(Cause::ClockSkew, Confidence::Possible)
-                .remedy("Wait until then, or set the clock of this machine right.")
         });
         early.or_else(|| secret::due(&cx, "The certificate", CERTIFICATE, to)).into_iter().for_each(|it| cx.report(it));
     }
@@ -60,9 +47,8 @@ pub(crate) fn is_guid(text: &str) -> bool {
 
 fn tenant(settings: &Settings) -> Option<Finding> {
     let tenant = settings.tenant_id.as_str();
-    let (title, url) = IDS;
     let wrong = |message: String, remedy: &str| {
-        Some(fault("tenant-id-wrong", Cause::ConfigInvalid, TENANT, message).remedy(remedy).doc(title, url))
+        Some(fault("tenant-id-wrong", Cause::ConfigInvalid, TENANT, message).remedy(remedy))
     };
     let domain = |text: &str| {
         text.contains('.')
@@ -88,61 +74,44 @@ fn tenant(settings: &Settings) -> Option<Finding> {
 
 fn application(settings: &Settings) -> Option<Finding> {
     let id = &settings.client_id;
-    let (title, url) = CREDENTIALS;
     (!is_guid(id)).then(|| {
         fault("client-id-wrong", Cause::ConfigInvalid, "/settings/client_id", format!("`{id}` is no application id."))
-            .remedy("Set the application (client) id from the app registration's overview; not its name or secret id.")
-            .doc(title, url)
     })
 }
 
 fn subscription(settings: &Settings) -> Option<Finding> {
     let id = settings.subscription_id.as_ref().filter(|id| !is_guid(id))?;
-    let (title, url) = IDS;
     let within = id.split('/').find(|part| is_guid(part));
     let remedy = match within {
         Some(within) => format!("Set `subscription_id = \"{within}\"`."),
         None => "Set the subscription's id; a name does not do.".to_owned(),
     };
     let message = format!("`{id}` is no id of a subscription.");
-    Some(
-        fault("subscription-id-wrong", Cause::ConfigInvalid, "/settings/subscription_id", message)
-            .remedy(remedy)
-            .doc(title, url),
-    )
+    Some(fault("subscription-id-wrong", Cause::ConfigInvalid, "/settings/subscription_id", message).remedy(remedy))
 }
 
 fn credential(settings: &Settings, secrets: &Secrets) -> Option<Finding> {
     let Secrets { client_secret, certificate, private_key, federated_token } = secrets;
     let given = [client_secret.is_some(), certificate.is_some(), federated_token.is_some()];
     match given.iter().filter(|given| **given).count() {
-        0 if private_key.is_some() => Some(
-            fault("certificate-missing", Cause::CredentialMissing, CERTIFICATE, "A private key is given without its certificate.")
-                .remedy("Give `certificate` too; Entra knows the key by it."),
-        ),
-        0 => Some(
-            fault("credential-missing", Cause::CredentialMissing, SECRET, "The integration has no credential.")
-                .remedy("Give `client_secret`, `certificate` and `private_key`, or `federated_token`, by reference under `secrets`."),
-        ),
+        0 if private_key.is_some() => {
+            let message = "A private key is given without its certificate.";
+            Some(fault("certificate-missing", Cause::CredentialMissing, CERTIFICATE, message))
+        }
+        0 => Some(fault("credential-missing", Cause::CredentialMissing, SECRET, "The integration has no credential.")),
         1 => match (client_secret, certificate, federated_token) {
             (Some(secret), _, _) => client_secret_fault(settings, secret.expose()),
             (_, Some(_), _) => certificate::read(secrets).err().map(|wrong| *wrong),
             (_, _, Some(token)) => federated(settings, token.expose()),
             _ => None,
         },
-        _ => Some(
-            fault("credential-unclear", Cause::ConfigInvalid, SECRET, "More than one credential is given.")
-                .remedy("Keep the one that the platform uses: client secret, certificate or federated token."),
-        ),
+        _ => Some(fault("credential-unclear", Cause::ConfigInvalid, SECRET, "More than one credential is given.")),
     }
 }
 
 /// What is wrong with a client secret, as far as its text tells.
 fn client_secret_fault(settings: &Settings, secret: &str) -> Option<Finding> {
-    let (title, url) = CREDENTIALS;
-    let malformed = |code: &str, message: &str, remedy: &str| {
-        Some(fault(code, Cause::CredentialMalformed, SECRET, message).remedy(remedy).doc(title, url))
-    };
+    let malformed = |code: &str, message: &str| fault(code, Cause::CredentialMalformed, SECRET, message);
     if let Some(flaw) = Flaw::of(secret) {
         let (told, remedy) = flaw.told();
         let code = match flaw {
@@ -153,55 +122,39 @@ fn client_secret_fault(settings: &Settings, secret: &str) -> Option<Finding> {
             Flaw::Placeholder => "secret-placeholder",
             Flaw::Whitespace => "secret-whitespace",
         };
-        return malformed(code, &format!("The client secret {told}."), remedy);
+        return Some(malformed(code, &format!("The client secret {told}.")));
     }
-    match secret {
-        id if id.eq_ignore_ascii_case(&settings.client_id) => malformed(
-            "secret-is-id",
-            "The client id was stored in place of the client secret.",
-            "Store the secret's value, which the portal shows once, when it is made.",
-        ),
-        id if is_guid(id) => malformed(
-            "secret-is-id",
-            "The id of the client secret was stored in place of its value.",
-            "Store the column Value, not Secret ID; it is shown once, so add a new secret if it is lost.",
-        ),
-        pem if pem.starts_with("-----BEGIN") => malformed(
-            "secret-is-pem",
-            "A certificate or key was stored as the client secret.",
-            "Store it as `certificate` and `private_key`.",
-        ),
-        token if Claims::of(token).is_some() => malformed(
-            "secret-is-token",
-            "A token was stored as the client secret.",
-            "Store it as `federated_token`, where another identity provider issued it.",
-        ),
-        _ => None,
-    }
+    Some(match secret {
+        id if id.eq_ignore_ascii_case(&settings.client_id) => {
+            malformed("secret-is-id", "The client id was stored in place of the client secret.")
+                .remedy("Store the secret's value, which the portal shows once, when it is made.")
+        }
+        id if is_guid(id) => malformed("secret-is-id", "The id of the client secret was stored in place of its value."),
+        pem if pem.starts_with("-----BEGIN") => {
+            malformed("secret-is-pem", "A certificate or key was stored as the client secret.")
+        }
+        token if Claims::of(token).is_some() => {
+            malformed("secret-is-token", "A token was stored as the client secret.")
+        }
+        _ => return None,
+    })
 }
 
 /// What is wrong with the token of another identity provider, as far as it tells.
 fn federated(settings: &Settings, token: &str) -> Option<Finding> {
-    let (title, url) = FEDERATION;
-    let malformed = |message: &str, remedy: &str| {
-        let finding = fault("federated-token-shape", Cause::CredentialMalformed, FEDERATED, message);
-        Some(finding.remedy(remedy).doc(title, url))
-    };
+    let malformed = |message: &str| fault("federated-token-shape", Cause::CredentialMalformed, FEDERATED, message);
     if let Some(flaw) = Flaw::of(token.trim()) {
         let (told, remedy) = flaw.told();
-        return malformed(&format!("The federated token {told}."), remedy);
+        return Some(malformed(&format!("The federated token {told}.")).remedy(remedy));
     }
     let Some(claims) = Claims::of(token.trim()) else {
-        let remedy = "Store the token that the identity provider issues for this run, such as the file that AZURE_FEDERATED_TOKEN_FILE names.";
-        return malformed("The federated token is no JSON Web Token.", remedy);
+        return Some(malformed("The federated token is no JSON Web Token."));
     };
     if let Some(end) = claims.end().filter(|end| *end <= Timestamp::now()) {
         let message = format!("The federated token expired on {}.", end.strftime("%Y-%m-%d %H:%M UTC"));
         return Some(
             fault("federated-token-expired", Cause::CredentialExpired, FEDERATED, message)
-                .or_else(Cause::ClockSkew, Confidence::Possible)
-                .remedy("Have the identity provider issue a fresh one for each run; such tokens live for minutes.")
-                .doc(title, url),
+                .or_else(Cause::ClockSkew, Confidence::Possible),
         );
     }
     let (audiences, expected) = (claims.audiences(), settings.cloud.exchange());
@@ -212,7 +165,6 @@ fn federated(settings: &Settings, token: &str) -> Option<Finding> {
             .severity(Severity::Warn)
             .confidence(Confidence::Possible)
             .remedy(format!("Ask the identity provider for a token with the audience `{expected}`, or look whether the federated credential of the application names the other one."))
-            .doc(title, url)
     })
 }
 

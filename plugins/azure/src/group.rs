@@ -8,11 +8,6 @@ use crate::{Azure, api, arm};
 pub(crate) const OPERATION: &str = "GET /subscriptions/{subscriptionId}/resourcegroups/{resourceGroupName}";
 pub(crate) const PERMISSION: &str = "Microsoft.Resources/subscriptions/resourceGroups/read";
 
-const DOC: (&str, &str) = (
-    "Manage Azure resource groups",
-    "https://learn.microsoft.com/en-us/azure/azure-resource-manager/management/manage-resource-groups-cli",
-);
-
 /// A resource group, as Resource Manager shows it.
 #[derive(Deserialize)]
 struct Group {
@@ -49,30 +44,24 @@ pub(crate) async fn check(cx: Cx<Azure>) -> Outcome {
 }
 
 fn missing(cx: &Cx<Azure>, name: &str, region: Option<&str>) -> Finding {
-    let (title, url) = DOC;
     let message = format!("There is no resource group {name} in the subscription.");
     let make = ["az", "group", "create", "--name", name, "--location", region.unwrap_or("LOCATION")];
     cx.finding("group-missing", Cause::DependencyMissing, message)
         .subject("resource group", name)
         .remedy("Correct the name, or the subscription.")
         .command("Or create it.", make)
-        .doc(title, url)
 }
 
 fn judge(cx: &Cx<Azure>, name: &str, region: Option<&str>, group: &Group, judged: &mut Judged<'_>) {
-    let (title, url) = DOC;
-    let about = |code: &str, cause: Cause, message: String| {
-        cx.finding(code, cause, message).subject("resource group", name).doc(title, url)
-    };
+    let about =
+        |code: &str, cause: Cause, message: String| cx.finding(code, cause, message).subject("resource group", name);
     let lies_in = arm::region(&group.location);
     if let Some(region) = region.filter(|region| *region != lies_in) {
         let message = format!("The resource group {name} lies in {lies_in}, not in {region}.");
-        let remedy = "Name a group of that region, or correct `region`: a group's region cannot be changed.";
-        judged.fails(about("group-region", Cause::DependencyUnfit, message).remedy(remedy));
+        judged.fails(about("group-region", Cause::DependencyUnfit, message));
     }
     if group.properties.provisioning_state.eq_ignore_ascii_case("Deleting") {
         let message = format!("The resource group {name} is being deleted, with everything in it.");
-        let remedy = "Wait until it is gone and create it again, or use another.";
-        judged.fails(about("group-being-deleted", Cause::ResourceConflict, message).remedy(remedy));
+        judged.fails(about("group-being-deleted", Cause::ResourceConflict, message));
     }
 }

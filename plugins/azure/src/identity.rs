@@ -154,11 +154,6 @@ pub(crate) async fn check(cx: Cx<Azure>) -> Outcome {
                 format!("The credential is good, but for the tenant {actual} and not {expected}."),
             )
             .pointer("/settings/tenant_id")
-            .remedy("Correct `tenant_id`, or look at what answers in Entra's place.")
-            .doc(
-                "Access tokens",
-                "https://learn.microsoft.com/en-us/entra/identity-platform/access-token-claims-reference",
-            )
             .into()),
         Some(_) => Ok(()),
         None => {

@@ -14,13 +14,6 @@ pub(crate) const USAGES: &str =
 pub(crate) const USAGES_PERMISSION: &str = "Microsoft.Network/virtualNetworks/usages/read";
 const VERSION: (&str, &str) = ("api-version", "2024-05-01");
 
-const DOC: (&str, &str) = (
-    "Azure Virtual Network concepts",
-    "https://learn.microsoft.com/en-us/azure/virtual-network/concepts-and-best-practices",
-);
-const DELEGATION_DOC: (&str, &str) =
-    ("Subnet delegation", "https://learn.microsoft.com/en-us/azure/virtual-network/subnet-delegation-overview");
-
 /// `azure/network`.
 pub(crate) async fn check(cx: Cx<Azure>) -> Outcome {
     let required = cx.requiring("no network is required", |words| Some((words, words.networks()?)))?;
@@ -54,8 +47,7 @@ impl Judging<'_> {
         let Some(seen) = self.judged.seen(&what, PERMISSION, seen)? else { return Ok(()) };
         let Some(shown) = seen else {
             let message = format!("There is no virtual network {name} in the resource group {group}.");
-            let remedy = "Correct the name, the resource group or the subscription.";
-            self.missing("vnet-missing", "virtual network", &path, message, remedy);
+            self.missing("vnet-missing", "virtual network", &path, message);
             return Ok(());
         };
         let mut lacks = Vec::new();
@@ -66,7 +58,7 @@ impl Judging<'_> {
             lacks.push(("vnet-region", format!("lies in {lies_in}, not in {region}"), remedy.to_owned()));
         }
         lacks.extend(shown.properties.going());
-        self.unfit("virtual network", &path, &network.to_string(), lacks, DOC);
+        self.unfit("virtual network", &path, &network.to_string(), lacks);
         if required.is_empty() {
             return Ok(());
         }
@@ -79,7 +71,7 @@ impl Judging<'_> {
                 Some(subnet) => self.subnet(&id, subnet, usages.as_deref()),
                 None => {
                     let message = format!("There is no subnet {wanted} in the virtual network {network}.");
-                    self.missing("subnet-missing", "subnet", &id, message, "Correct the name, or add the subnet.");
+                    self.missing("subnet-missing", "subnet", &id, message);
                 }
             }
         }
@@ -120,24 +112,20 @@ impl Judging<'_> {
             }
             Some(Some(_)) => {}
         }
-        let doc =
-            if lacks.first().is_some_and(|(code, ..)| *code == "subnet-delegation") { DELEGATION_DOC } else { DOC };
-        self.unfit("subnet", id, &subnet.name, lacks, doc);
+        self.unfit("subnet", id, &subnet.name, lacks);
     }
 
-    fn missing(&mut self, code: &str, kind: &str, id: &str, message: String, remedy: &str) {
-        let (title, url) = DOC;
-        let finding = self.cx.finding(code, Cause::DependencyMissing, message);
-        self.judged.fails(finding.subject(kind, id).remedy(remedy).doc(title, url));
+    fn missing(&mut self, code: &str, kind: &str, id: &str, message: String) {
+        self.judged.fails(self.cx.finding(code, Cause::DependencyMissing, message).subject(kind, id));
     }
 
     /// One finding for everything that a thing lacks, each with its code and what to do about it:
     /// they are mended together. The first gives the code.
-    fn unfit(&mut self, kind: &str, id: &str, name: &str, lacks: Vec<Lack>, (title, url): (&str, &str)) {
+    fn unfit(&mut self, kind: &str, id: &str, name: &str, lacks: Vec<Lack>) {
         let Some((code, ..)) = lacks.first() else { return };
         let told: Vec<&str> = lacks.iter().map(|(_, lack, _)| lack.as_str()).collect();
         let message = format!("The {kind} {name} {}.", told.join("; it "));
-        let finding = self.cx.finding(code, Cause::DependencyUnfit, message).subject(kind, id).doc(title, url);
+        let finding = self.cx.finding(code, Cause::DependencyUnfit, message).subject(kind, id);
         self.judged.fails(lacks.into_iter().fold(finding, |finding, (.., remedy)| finding.remedy(remedy)));
     }
 }

@@ -23,8 +23,6 @@ const VERSION: (&str, &str) = ("api-version", "2022-04-01");
 /// How many actions a sentence names before it counts the rest: the role below it has them all.
 const NAMED: usize = 12;
 
-const ROLES_DOC: (&str, &str) =
-    ("Azure custom roles", "https://learn.microsoft.com/en-us/azure/role-based-access-control/custom-roles");
 const DENIES_DOC: (&str, &str) =
     ("Deny assignments", "https://learn.microsoft.com/en-us/azure/role-based-access-control/deny-assignments");
 
@@ -192,13 +190,11 @@ fn lacking(cx: &Cx<Azure>, missing: &[&Wish<'_>], left_out: &[String]) -> Findin
         [_] => format!("The application may not {}: {why}.", named(missing)),
         _ => format!("{} required actions are not allowed: {}.", missing.len(), named(missing)),
     };
-    let (title, url) = ROLES_DOC;
     let mut lines = left_out.to_vec();
     lines.push(by_requirement(cx.settings(), cx.requires(), missing));
     let mut finding = about(cx.finding(code, Cause::PermissionInsufficient, message), missing)
         .or_else(Cause::ProviderPropagation, Confidence::Possible)
-        .detail(lines.join("\n"))
-        .doc(title, url);
+        .detail(lines.join("\n"));
     let application = &cx.settings().client_id;
     for role in role::smallest(&cx.integration().name, missing) {
         let make = ["az", "role", "definition", "create", "--role-definition", &role.definition];

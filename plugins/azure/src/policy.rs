@@ -18,11 +18,6 @@ pub(crate) const PERMISSION: &str = "Microsoft.PolicyInsights/checkPolicyRestric
 /// The last one that tells of nothing but what is denied.
 const VERSION: (&str, &str) = ("api-version", "2022-03-01");
 
-const DOC: (&str, &str) = (
-    "Resolve errors for request disallowed by policy",
-    "https://learn.microsoft.com/en-us/azure/azure-resource-manager/troubleshooting/error-policy-requestdisallowedbypolicy",
-);
-
 /// `azure/policy`.
 pub(crate) async fn check(cx: Cx<Azure>) -> Outcome {
     let required = cx.requiring("no resource is to be allowed by policy", |words| words.policy.as_ref())?;
@@ -109,7 +104,6 @@ fn is_denied(wanted: &Wanted, field: &str, restriction: &Restriction) -> bool {
 }
 
 fn forbidden(cx: &Cx<Azure>, what: &str, policy: &Policy, reasons: &BTreeSet<String>) -> Finding {
-    let (title, url) = DOC;
     let assignment = &policy.policy_assignment_id;
     let name = assignment.rsplit('/').next().unwrap_or_default();
     let reasons: Vec<&str> = reasons.iter().map(String::as_str).collect();
@@ -124,8 +118,7 @@ fn forbidden(cx: &Cx<Azure>, what: &str, policy: &Policy, reasons: &BTreeSet<Str
             ["az", "policy", "exemption", "create", "--name", "NAME", "--exemption-category", "Waiver"]
                 .into_iter()
                 .chain(["--policy-assignment", assignment]),
-        )
-        .doc(title, url);
+        );
     if let Some(remedy) = finding.remedies.last_mut() {
         remedy.who = Some("resource policy contributor of the assignment's scope".to_owned());
     }

@@ -12,11 +12,6 @@ use crate::{Azure, api, arm};
 pub(crate) const OPERATION: &str = "GET /subscriptions/{subscriptionId}/providers/{resourceProviderNamespace}";
 const VERSION: (&str, &str) = ("api-version", "2021-04-01");
 
-const DOC: (&str, &str) = (
-    "Resolve errors for resource provider registration",
-    "https://learn.microsoft.com/en-us/azure/azure-resource-manager/troubleshooting/error-register-resource-provider",
-);
-
 /// A provider, and the requirement that names it; none where an action implies it.
 type Wanted<'a> = BTreeMap<String, (String, Option<&'a str>)>;
 
@@ -112,17 +107,13 @@ async fn state(cx: &Cx<Azure>, subscription: &str, namespace: &str) -> Result<St
 }
 
 fn registering(cx: &Cx<Azure>, namespace: &str) -> Finding {
-    let (title, url) = DOC;
     let message = format!("The resource provider {namespace} is being registered; not every region has it yet.");
     cx.finding("provider-registering", Cause::ProviderPropagation, message)
         .severity(Severity::Warn)
         .subject("resource provider", namespace)
-        .remedy("Wait until it is registered; that takes minutes.")
-        .doc(title, url)
 }
 
 fn unregistered(cx: &Cx<Azure>, subscription: &str, namespace: &str, state: &str) -> Finding {
-    let (title, url) = DOC;
     let message = format!("The resource provider {namespace} is not registered in the subscription ({state}).");
     cx.finding("provider-not-registered", Cause::DependencyMissing, message)
         .subject("resource provider", namespace)
@@ -130,5 +121,4 @@ fn unregistered(cx: &Cx<Azure>, subscription: &str, namespace: &str, state: &str
             "Register it; Contributor and Owner may.",
             ["az", "provider", "register", "--namespace", namespace, "--subscription", subscription, "--wait"],
         )
-        .doc(title, url)
 }

@@ -12,8 +12,6 @@ pub(crate) const NETWORK: &str =
     "GET /subscriptions/{subscriptionId}/providers/Microsoft.Network/locations/{location}/usages";
 pub(crate) const NETWORK_PERMISSION: &str = "Microsoft.Network/locations/usages/read";
 
-const DOC: (&str, &str) = ("Azure Quotas", "https://learn.microsoft.com/en-us/azure/quotas/per-vm-quota-requests");
-
 /// Who counts: the provider, the operation, the action that it takes, and the version of the API.
 const COUNTERS: [(&str, &str, &str, &str); 2] = [
     ("Microsoft.Compute", COMPUTE, COMPUTE_PERMISSION, "2024-07-01"),
@@ -62,20 +60,17 @@ async fn judge(cx: &Cx<Azure>, subscription: &str, quota: &Quota, judged: &mut J
         judged.unproved(what, "the application may not look", barred);
         return Ok(());
     }
-    let (title, url) = DOC;
     let message = format!("There is no quota {name} in {region}.");
     let list = ["az", "vm", "list-usage", "--location", &region, "--query", "[].name.value", "--output", "tsv"];
     judged.fails(
         cx.finding("quota-unknown", Cause::ConfigInvalid, message)
             .subject("quota", name)
-            .command("Look the name up; `az network list-usages` has those of networks.", list)
-            .doc(title, url),
+            .command("Look the name up; `az network list-usages` has those of networks.", list),
     );
     Ok(())
 }
 
 fn short(cx: &Cx<Azure>, scope: &str, usage: &Usage, region: &str, need: f64) -> Finding {
-    let (title, url) = DOC;
     let Usage { name, current_value, limit } = usage;
     let message = format!(
         "The quota {} ({}) in {region} is {limit}, {current_value} of it in use, and {need} more will be needed.",
@@ -87,7 +82,6 @@ fn short(cx: &Cx<Azure>, scope: &str, usage: &Usage, region: &str, need: f64) ->
         .subject("quota", &name.value)
         .command("Ask for a higher quota; that may take days.", ask)
         .remedy("Remove what is no longer used, or go to another region.")
-        .doc(title, url)
 }
 
 /// One of the usages that Microsoft.Compute and Microsoft.Network list.

@@ -16,10 +16,6 @@ pub(crate) const PERMISSION: &str = "Application.Read.All";
 /// Days before its end from which a credential is due for renewal: Entra itself recommends to
 /// renew what ends within thirty.
 const DUE_DAYS: i64 = 30;
-const DUE_DOC: (&str, &str) = (
-    "Renew expiring application credentials",
-    "https://learn.microsoft.com/en-us/entra/identity/monitoring-health/recommendation-renew-expiring-application-credential",
-);
 /// How much of a secret Graph shows.
 const HINT: usize = 3;
 
@@ -109,7 +105,6 @@ pub(crate) fn due(cx: &Cx<Azure>, what: &str, pointer: &str, end: Timestamp) -> 
     let left = end.duration_since(Timestamp::now());
     let days = left.as_hours() / 24;
     let day = end.strftime("%Y-%m-%d %H:%M UTC");
-    let (title, url) = DUE_DOC;
     let (code, cause, message) = match days {
         _ if !left.is_positive() => ("credential-ended", Cause::CredentialExpired, format!("{what} expired on {day}.")),
         days if days >= DUE_DAYS => return None,
@@ -119,10 +114,5 @@ pub(crate) fn due(cx: &Cx<Azure>, what: &str, pointer: &str, end: Timestamp) -> 
             ("credential-ends-soon", Cause::CredentialExpiring, format!("{what} expires in {days} days, on {day}."))
         }
     };
-    Some(
-        cx.finding(code, cause, message)
-            .pointer(pointer)
-            .remedy("Add a new credential to the app registration, store it, test again, and then remove the old one.")
-            .doc(title, url),
-    )
+    Some(cx.finding(code, cause, message).pointer(pointer))
 }

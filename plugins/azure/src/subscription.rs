@@ -11,17 +11,6 @@ pub(crate) const LIST: &str = "GET /subscriptions";
 const VERSION: (&str, &str) = ("api-version", "2022-12-01");
 const POINTER: &str = "/settings/subscription_id";
 
-const STATES: (&str, &str) = (
-    "Azure subscription states",
-    "https://learn.microsoft.com/en-us/azure/cost-management-billing/manage/subscription-states",
-);
-const TENANTS: (&str, &str) = (
-    "Associate or add an Azure subscription to your tenant",
-    "https://learn.microsoft.com/en-us/entra/fundamentals/how-subscriptions-associated-directory",
-);
-const ROLES: (&str, &str) =
-    ("Assign Azure roles", "https://learn.microsoft.com/en-us/azure/role-based-access-control/role-assignments-cli");
-
 /// A subscription, as Resource Manager shows it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -85,7 +74,6 @@ fn tenant(answer: &Answer) -> Option<String> {
 }
 
 fn elsewhere(cx: &Cx<Azure>, id: &str, theirs: &str, own: &str, asked: &Answer) -> Stop {
-    let (title, url) = TENANTS;
     let message = format!("The subscription belongs to the tenant {theirs}, and the credential is of {own}.");
     cx.finding("subscription-elsewhere", Cause::CredentialWrongAccount, message)
         .pointer(POINTER)
@@ -94,12 +82,10 @@ fn elsewhere(cx: &Cx<Azure>, id: &str, theirs: &str, own: &str, asked: &Answer) 
         .evidence(asked.evidence())
         .remedy(format!("Set `tenant_id = \"{theirs}\"` and store a credential of an application there."))
         .remedy("Or set `subscription_id` to a subscription of the credential's own tenant.")
-        .doc(title, url)
         .into()
 }
 
 fn invisible(cx: &Cx<Azure>, id: &str, answer: &Answer) -> Stop {
-    let (title, url) = ROLES;
     let message = "The application sees nothing of the subscription: it has no role in it.";
     let scope = format!("/subscriptions/{id}");
     let mut finding = cx
@@ -123,8 +109,7 @@ fn invisible(cx: &Cx<Azure>, id: &str, answer: &Answer) -> Stop {
                 "--scope",
                 &scope,
             ],
-        )
-        .doc(title, url);
+        );
     if let Some(remedy) = finding.remedies.last_mut() {
         remedy.who = Some("owner or role based access control administrator of the subscription".to_owned());
     }
@@ -138,19 +123,12 @@ fn unknown(cx: &Cx<Azure>, id: &str, answer: &Answer) -> Stop {
         .pointer(POINTER)
         .or_else(Cause::ConfigInvalid, Confidence::Likely)
         .evidence(answer.evidence())
-        .command("List the subscriptions that you see, with their ids.", ["az", "account", "list", "--output", "table"])
-        .remedy("Correct `subscription_id`; a subscription that was deleted stays so.")
-        .doc(
-            "Find your subscription",
-            "https://learn.microsoft.com/en-us/azure/azure-portal/get-subscription-tenant-id",
-        )
         .into()
 }
 
 /// What can be done in a subscription follows from its state.
 fn judge(cx: &Cx<Azure>, subscription: &Subscription) -> Outcome {
     let Subscription { subscription_id, display_name, state } = subscription;
-    let (title, url) = STATES;
     let (severity, what, remedy) = match state.as_str() {
         "Enabled" => return Ok(()),
         "Warned" => {
@@ -179,8 +157,7 @@ fn judge(cx: &Cx<Azure>, subscription: &Subscription) -> Outcome {
         .finding("subscription-state", Cause::AccountSuspended, format!("The subscription {display_name} {what}."))
         .severity(severity)
         .pointer(POINTER)
-        .subject("subscription", subscription_id)
-        .doc(title, url);
+        .subject("subscription", subscription_id);
     finding.remedies.push(Remedy { who: Some("owner of the billing account".to_owned()), ..Remedy::new(remedy) });
     Err(finding.into())
 }

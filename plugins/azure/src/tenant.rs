@@ -10,11 +10,6 @@ use crate::{Azure, api};
 
 pub(crate) const OPERATION: &str = "GET /{tenant}/v2.0/.well-known/openid-configuration";
 
-const CLOUDS: (&str, &str) = (
-    "Authentication in national clouds",
-    "https://learn.microsoft.com/en-us/entra/identity-platform/authentication-national-cloud",
-);
-
 /// `azure/tenant`.
 pub(crate) async fn check(cx: Cx<Azure>) -> Outcome {
     /// What is read of OpenID Connect Discovery, and of what Entra adds to it.
@@ -40,7 +35,6 @@ pub(crate) async fn check(cx: Cx<Azure>) -> Outcome {
         cx.not_proved(format!("that the tenant is in {}", cloud.name()), why, None);
         return Ok(());
     };
-    let (title, url) = CLOUDS;
     let region = document.tenant_region_scope.map(|scope| format!(", region {scope}")).unwrap_or_default();
     match Cloud::of_instance(&instance) {
         Some(actual) if actual == cloud => Ok(()),
@@ -54,7 +48,6 @@ pub(crate) async fn check(cx: Cx<Azure>) -> Outcome {
                 .or_else(Cause::ConfigInvalid, Confidence::Possible)
                 .evidence(answer.evidence())
                 .remedy(format!("Set `cloud = \"{}\"`, or `tenant_id` to a tenant of {}.", actual.word(), cloud.name()))
-                .doc(title, url)
                 .into())
         }
         None => {

@@ -10,11 +10,6 @@ use crate::permissions::Granted;
 use crate::token::{Token, working};
 use crate::{Gcp, role};
 
-const ACCOUNTS: (&str, &str) = ("Service accounts", "https://cloud.google.com/iam/docs/service-account-overview");
-const ACTING: (&str, &str) =
-    ("Attach service accounts to resources", "https://cloud.google.com/iam/docs/attach-service-accounts");
-const DISABLED: (&str, &str) =
-    ("Disable and enable service accounts", "https://cloud.google.com/iam/docs/service-accounts-disable-enable");
 const ACT_AS: &str = "iam.serviceAccounts.actAs";
 const GET: &str = "iam.serviceAccounts.get";
 
@@ -49,11 +44,7 @@ async fn usable(cx: &Cx<Gcp>, token: &Token, account: &str, judged: &mut Judged<
         Seen::Missing(refusal) => {
             let message = format!("There is no service account {account}.");
             let finding = cx.finding("required-account-missing", Cause::DependencyMissing, message);
-            let finding = finding
-                .subject("service account", account)
-                .remedy("Correct the address, or make the service account; a deleted one can be restored for 30 days.")
-                .doc(ACCOUNTS.0, ACCOUNTS.1);
-            judged.fails(Finding { evidence: refusal.evidence, ..finding });
+            judged.fails(Finding { evidence: refusal.evidence, ..finding.subject("service account", account) });
             return Ok(false);
         }
         Seen::Hidden(why, needs) => {
@@ -66,10 +57,8 @@ async fn usable(cx: &Cx<Gcp>, token: &Token, account: &str, judged: &mut Judged<
         let message = format!("{who} may not act as {account}: it lacks {ACT_AS} there.");
         let argv = ["gcloud", "iam", "service-accounts", "add-iam-policy-binding", account].map(str::to_owned);
         let words = role::to(token, "roles/iam.serviceAccountUser");
-        let mut finding = cx
-            .finding("act-as-missing", Cause::PermissionInsufficient, message)
-            .subject("permission", ACT_AS)
-            .doc(ACTING.0, ACTING.1);
+        let mut finding =
+            cx.finding("act-as-missing", Cause::PermissionInsufficient, message).subject("permission", ACT_AS);
         finding.remedies.push(Remedy {
             argv: argv.into_iter().chain(words).collect(),
             who: Some(format!("administrator of {account}")),
@@ -87,10 +76,8 @@ async fn enabled(cx: &Cx<Gcp>, token: &Token, account: &str, judged: &mut Judged
         Seen::There(Account { disabled: true }) => {
             let message = format!("The service account {account} is disabled.");
             let argv = ["gcloud", "iam", "service-accounts", "enable", account].map(str::to_owned).to_vec();
-            let mut finding = cx
-                .finding("account-not-enabled", Cause::DependencyUnfit, message)
-                .subject("service account", account)
-                .doc(DISABLED.0, DISABLED.1);
+            let mut finding =
+                cx.finding("account-not-enabled", Cause::DependencyUnfit, message).subject("service account", account);
             let who = Some(format!("administrator of {account}"));
             finding.remedies.push(Remedy { argv, who, ..Remedy::new("Enable it, or name another one.") });
             judged.fails(finding);

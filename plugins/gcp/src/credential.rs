@@ -76,7 +76,8 @@ pub(crate) struct Wrong {
     pub(crate) cause: Cause,
     pub(crate) secret: &'static str,
     pub(crate) message: String,
-    pub(crate) remedy: &'static str,
+    /// What to do about it, where that does not follow from the code.
+    pub(crate) remedy: Option<&'static str>,
 }
 
 pub(crate) const KEY: &str = "service_account_key";
@@ -84,18 +85,21 @@ pub(crate) const EXTERNAL: &str = "external_account";
 pub(crate) const TOKEN: &str = "access_token";
 
 const WHOLE: &str = "Store the whole JSON file that Google gave out, unchanged; best by `{ file = … }`.";
-const NEW_KEY: &str = "Make a key for the service account in JSON, and store that file whole.";
+const AGAIN: &str =
+    "Make the configuration again with `gcloud iam workload-identity-pools create-cred-config`, and store it whole.";
 
 impl Wrong {
-    fn malformed(code: &'static str, secret: &'static str, message: String, remedy: &'static str) -> Wrong {
-        Wrong { code, cause: Cause::CredentialMalformed, secret, message, remedy }
+    fn malformed(code: &'static str, secret: &'static str, message: String) -> Wrong {
+        Wrong { code, cause: Cause::CredentialMalformed, secret, message, remedy: None }
     }
 
     pub(crate) fn finding(self) -> Finding {
-        Finding::new(format!("gcp/{}", self.code), self.cause, self.message)
-            .pointer(format!("/secrets/{}", self.secret))
-            .remedy(self.remedy)
-            .doc("Create and delete service account keys", "https://cloud.google.com/iam/docs/keys-create-delete")
+        let finding = Finding::new(format!("gcp/{}", self.code), self.cause, self.message);
+        let finding = finding.pointer(format!("/secrets/{}", self.secret));
+        match self.remedy {
+            Some(remedy) => finding.remedy(remedy),
+            None => finding,
+        }
     }
 }
 
@@ -109,7 +113,7 @@ impl Credential {
                 cause: Cause::ConfigInvalid,
                 secret: KEY,
                 message: "More than one credential is given.".to_owned(),
-                remedy: "Keep the one that the platform uses.",
+                remedy: None,
             });
         }
         match given {
@@ -121,7 +125,7 @@ impl Credential {
                 cause: Cause::CredentialMissing,
                 secret: KEY,
                 message: "The integration has no credential.".to_owned(),
-                remedy: "Give `service_account_key`, `external_account` or `access_token` by reference under `secrets`.",
+                remedy: None,
             }),
         }
     }
@@ -182,21 +186,21 @@ impl Credential {
 
 impl Key {
     fn read(stored: &Secret) -> Result<Key, Wrong> {
-        let malformed = |code, message: String, remedy| Wrong::malformed(code, KEY, message, remedy);
+        let malformed = |code, message: String| Wrong::malformed(code, KEY, message);
         let file = json(stored, KEY, "key", WHOLE)?;
         if let Some(what) = other_than("service_account", &file) {
-            return Err(malformed("key-type", format!("The key is {what}."), NEW_KEY));
+            return Err(malformed("key-type", format!("The key is {what}.")));
         }
         for field in ["client_email", "private_key_id", "private_key"] {
             if file[field].as_str().is_none_or(str::is_empty) {
-                return Err(malformed("key-incomplete", format!("The key file has no `{field}`."), WHOLE));
+                return Err(malformed("key-incomplete", format!("The key file has no `{field}`.")));
             }
         }
         let key: Key = serde_json::from_value(file)
-            .map_err(|_| malformed("key-incomplete", "The key file is not as Google writes it.".to_owned(), WHOLE))?;
+            .map_err(|_| malformed("key-incomplete", "The key file is not as Google writes it.".to_owned()))?;
         match RsaKey::read(&key.private_key) {
             Ok(_) => Ok(key),
-            Err(wrong) => Err(malformed("key-shape", format!("The private key in the key file {wrong}."), WHOLE)),
+            Err(wrong) => Err(malformed("key-shape", format!("The private key in the key file {wrong}."))),
         }
     }
 
@@ -204,19 +208,18 @@ impl Key {
     pub(crate) fn signing(&self) -> Result<RsaKey, Stop> {
         RsaKey::read(&self.private_key).map_err(|wrong| {
             let message = format!("The private key in the key file {wrong}.");
-            Wrong::malformed("key-shape", KEY, message, WHOLE).finding().into()
+            Wrong::malformed("key-shape", KEY, message).finding().into()
         })
     }
 }
 
 impl External {
     fn read(stored: &Secret) -> Result<External, Wrong> {
-        let malformed = |code, message: String, remedy| Wrong::malformed(code, EXTERNAL, message, remedy);
-        const AGAIN: &str = "Make the configuration again with `gcloud iam workload-identity-pools create-cred-config`, and store it whole.";
+        let malformed = |code, message: String| Wrong::malformed(code, EXTERNAL, message);
         let file = json(stored, EXTERNAL, "configuration of the external account", AGAIN)?;
         if let Some(what) = other_than("external_account", &file) {
             let message = format!("The configuration of the external account is {what}.");
-            return Err(malformed("external-account-type", message, AGAIN));
+            return Err(malformed("external-account-type", message));
         }
         let external: External = serde_json::from_value(file).map_err(|error| {
             // What is said of a value may quote it; of a missing field, its name alone.
@@ -225,16 +228,12 @@ impl External {
             } else {
                 "a value of the wrong kind".to_owned()
             };
-            malformed(
-                "external-account-incomplete",
-                format!("The configuration of the external account has {what}."),
-                AGAIN,
-            )
+            malformed("external-account-incomplete", format!("The configuration of the external account has {what}."))
         })?;
         let named = external.audience.starts_with("//iam.") && external.audience.contains("/providers/");
         if !named {
             let message = "The `audience` of the external account names no provider of a pool.".to_owned();
-            return Err(malformed("external-account-audience", message, AGAIN));
+            return Err(malformed("external-account-audience", message));
         }
         Ok(external)
     }
@@ -249,7 +248,7 @@ impl External {
 /// Reads JSON, or says what is stored instead.
 fn json(stored: &Secret, secret: &'static str, what: &str, remedy: &'static str) -> Result<Value, Wrong> {
     let text = stored.expose().trim();
-    let malformed = |code, message: String| Wrong::malformed(code, secret, message, remedy);
+    let malformed = |code, message: String| Wrong { remedy: Some(remedy), ..Wrong::malformed(code, secret, message) };
     if let Some(flaw @ (Flaw::Empty | Flaw::Placeholder)) = Flaw::of(text) {
         let (told, remedy) = flaw.told();
         let cause = if flaw == Flaw::Empty { Cause::CredentialMissing } else { Cause::CredentialMalformed };
@@ -258,7 +257,7 @@ fn json(stored: &Secret, secret: &'static str, what: &str, remedy: &'static str)
             cause,
             secret,
             message: format!("The {what} {told}."),
-            remedy,
+            remedy: Some(remedy),
         });
     }
     if !text.starts_with('{') {
@@ -303,7 +302,7 @@ fn access_token(token: &Secret) -> Result<Secret, Wrong> {
         let (told, remedy) = flaw.told();
         let cause = if flaw == Flaw::Empty { Cause::CredentialMissing } else { Cause::CredentialMalformed };
         let message = format!("The access token {told}.");
-        return Err(Wrong { code: "credential-placeholder", cause, secret: TOKEN, message, remedy });
+        return Err(Wrong { code: "credential-placeholder", cause, secret: TOKEN, message, remedy: Some(remedy) });
     }
     let instead = match text {
         text if text.starts_with("AIza") => "is an API key, which identifies nobody",
@@ -312,13 +311,7 @@ fn access_token(token: &Secret) -> Result<Secret, Wrong> {
         text if text.starts_with("eyJ") => "is an ID token, not an access token",
         _ => return Ok(token.clone()),
     };
-    let message = format!("The access token {instead}.");
-    Err(Wrong::malformed(
-        "token-kind",
-        TOKEN,
-        message,
-        "Store an access token, or better the key of a service account.",
-    ))
+    Err(Wrong::malformed("token-kind", TOKEN, format!("The access token {instead}.")))
 }
 
 /// Whether an address is one of Google's, in a universe.

@@ -11,10 +11,6 @@ use serde_json::Value;
 use crate::credential::{External, Format, Source};
 use crate::{Gcp, api};
 
-const DOC: (&str, &str) = (
-    "Workload identity federation with other identity providers",
-    "https://cloud.google.com/iam/docs/workload-identity-federation-with-other-providers",
-);
 /// A larger file is no token.
 const LARGEST: u64 = 1024 * 1024;
 const GIVE_TOKEN: &str = "Or give the token itself as `subject_token`, by reference under `secrets`.";
@@ -36,21 +32,15 @@ pub(crate) async fn subject_token(cx: &Cx<Gcp>, external: &External) -> Result<S
         (Some(token), _) => token.clone(),
         (None, Some(source)) => from(cx, source, external).await?,
         (None, None) => {
-            return Err(problem(
-                cx,
-                "subject-token-missing",
-                Cause::CredentialMissing,
-                "The external account names no source of its token.",
-            )
-            .remedy(GIVE_TOKEN)
-            .into());
+            let message = "The external account names no source of its token.";
+            return Err(problem(cx, "subject-token-missing", Cause::CredentialMissing, message).into());
         }
     };
     let token = Secret::new(token.expose().trim());
     cx.conceal("subject token", &token);
     if token.is_empty() {
         let message = "The source of the external account's token gives an empty one.";
-        return Err(problem(cx, "subject-token-missing", Cause::CredentialMissing, message).remedy(GIVE_TOKEN).into());
+        return Err(problem(cx, "subject-token-missing", Cause::CredentialMissing, message).into());
     }
     Ok(token)
 }
@@ -71,7 +61,7 @@ async fn from(cx: &Cx<Gcp>, source: &Source, external: &External) -> Result<Secr
 }
 
 fn problem(cx: &Cx<Gcp>, code: &str, cause: Cause, message: impl Into<String>) -> Finding {
-    cx.finding(code, cause, message).pointer("/secrets/external_account").doc(DOC.0, DOC.1)
+    cx.finding(code, cause, message).pointer("/secrets/external_account")
 }
 
 /// A file or a program that foreign text names, where the setting names it too.
@@ -124,11 +114,7 @@ async fn asked(cx: &Cx<Gcp>, source: &Source, url: &str) -> Result<Secret, Stop>
     }
     // What stands there is not Google's: the status alone says what is wrong.
     let message = format!("The source of the external account's token answers {}.", answer.status());
-    Err(problem(cx, "subject-token-refused", Cause::DependencyUnfit, message)
-        .evidence(answer.evidence())
-        .remedy("Look at `credential_source` in the configuration of the external account, and at what answers there.")
-        .remedy(GIVE_TOKEN)
-        .into())
+    Err(problem(cx, "subject-token-refused", Cause::DependencyUnfit, message).evidence(answer.evidence()).into())
 }
 
 async fn ran(cx: &Cx<Gcp>, command: &str, external: &External) -> Result<Secret, Stop> {
@@ -150,8 +136,6 @@ async fn ran(cx: &Cx<Gcp>, command: &str, external: &External) -> Result<Secret,
         problem(cx, "executable-failed", Cause::DependencyUnfit, message)
             .subject("program", program)
             .evidence(Evidence::log(program, &output.stderr))
-            .remedy("Run the program by hand, and mend what it says.")
-            .remedy(GIVE_TOKEN)
     };
     let said: Said = serde_json::from_slice(&output.stdout).map_err(|_| refused("it does not answer in JSON"))?;
     for token in said.id_token.iter().chain(&said.saml_response) {

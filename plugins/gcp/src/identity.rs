@@ -33,7 +33,6 @@ pub(crate) async fn check(cx: Cx<Gcp>) -> Outcome {
             )
             .pointer("/settings/service_account")
             .remedy(format!("Store a credential of {expected}, or correct `service_account`."))
-            .doc("Service accounts", "https://cloud.google.com/iam/docs/service-account-overview")
             .into()),
         (Some(expected), None) => {
             let why = "the credential does not say whose it is";
@@ -71,12 +70,7 @@ async fn of_token(cx: &Cx<Gcp>, token: &Secret) -> Result<Option<String>, Stop> 
             cx.finding("scope-missing", Cause::PermissionInsufficient, message)
                 .severity(Severity::Warn)
                 .pointer("/secrets/access_token")
-                .detail(format!("It has {}.", if info.scope.is_empty() { "no scope" } else { &info.scope }))
-                .remedy("Have the token issued with the scope https://www.googleapis.com/auth/cloud-platform.")
-                .doc(
-                    "OAuth 2.0 scopes for Google APIs",
-                    "https://developers.google.com/identity/protocols/oauth2/scopes",
-                ),
+                .detail(format!("It has {}.", if info.scope.is_empty() { "no scope" } else { &info.scope })),
         );
     }
     Ok(info.email)

@@ -19,8 +19,6 @@ const DUE_DAYS: i64 = 14;
 /// Keys without an end have one in the year 9999.
 const NO_END_DAYS: i64 = 36_500;
 
-const DOC: (&str, &str) = ("Service account keys", "https://cloud.google.com/iam/docs/service-account-creds#key-types");
-
 /// What is published of an account.
 #[derive(Clone)]
 pub(crate) enum Listed {
@@ -62,7 +60,6 @@ pub(crate) async fn check(cx: Cx<Gcp>) -> Outcome {
         let message = format!("Google knows no service account {account}.");
         return Err(gone(&cx, "account-gone", message)
             .subject("service account", account)
-            .remedy("Make the service account again (or undelete it within 30 days), and store a key of it.")
             .or_else(Cause::ConfigInvalid, Confidence::Possible)
             .into());
     };
@@ -91,8 +88,6 @@ pub(crate) async fn check(cx: Cx<Gcp>) -> Outcome {
             .finding("key-mismatch", Cause::CredentialMalformed, message)
             .pointer("/secrets/service_account_key")
             .subject("key", id)
-            .remedy("Store the key file as Google gave it out: parts of two were put together.")
-            .doc(DOC.0, DOC.1)
             .into());
     }
     if let Ok(end) = Timestamp::from_second(certificate.validity().not_after.timestamp()) {
@@ -102,7 +97,7 @@ pub(crate) async fn check(cx: Cx<Gcp>) -> Outcome {
 }
 
 fn gone(cx: &Cx<Gcp>, code: &str, message: String) -> Finding {
-    cx.finding(code, Cause::CredentialRevoked, message).pointer("/secrets/service_account_key").doc(DOC.0, DOC.1)
+    cx.finding(code, Cause::CredentialRevoked, message).pointer("/secrets/service_account_key")
 }
 
 fn expires(cx: &Cx<Gcp>, id: &str, end: Timestamp) {
@@ -116,10 +111,6 @@ fn expires(cx: &Cx<Gcp>, id: &str, end: Timestamp) {
     }
     let day = end.strftime("%Y-%m-%d");
     let message = format!("The key {id} is good until {day} only.");
-    cx.report(
-        cx.finding("key-expires-soon", Cause::CredentialExpiring, message)
-            .pointer("/secrets/service_account_key")
-            .remedy("Make a new key, store it, test again, and delete the old one.")
-            .doc(DOC.0, DOC.1),
-    );
+    let finding = cx.finding("key-expires-soon", Cause::CredentialExpiring, message);
+    cx.report(finding.pointer("/secrets/service_account_key"));
 }

@@ -11,10 +11,6 @@ use crate::requires::reference::Reference;
 use crate::token::{Token, working};
 use crate::{Gcp, role};
 
-const NETWORKS: (&str, &str) = ("VPC networks", "https://cloud.google.com/vpc/docs/vpc");
-const SUBNETS: (&str, &str) = ("Subnets", "https://cloud.google.com/vpc/docs/subnets");
-const SHARED: (&str, &str) =
-    ("Provisioning Shared VPC", "https://cloud.google.com/vpc/docs/provisioning-shared-vpc#networkuseratsubnet");
 /// What it takes to put a machine into a subnetwork.
 const USE: &str = "compute.subnetworks.use";
 
@@ -50,7 +46,7 @@ impl<'a> Judging<'a> {
         let seen = call.look(self.cx, &self.token.secret, "compute.networks.get").await?;
         let message = format!("There is no network {name} in the project {project}.");
         let what = format!("that the network {name} of {project} exists");
-        Ok(self.there(seen, "network", name, &message, &what, NETWORKS))
+        Ok(self.there(seen, "network", name, &message, &what))
     }
 
     async fn subnetwork(&mut self, network: Option<&Network>) -> Result<(), Stop> {
@@ -77,7 +73,7 @@ impl<'a> Judging<'a> {
         let message = format!("There is no subnetwork {name} in {region} of the project {project}.");
         let what = format!("that the subnetwork {name} in {region} of {project} exists and fits");
         let missing = matches!(seen, Seen::Missing(_));
-        if let Some(subnetwork) = self.there(seen, "subnetwork", name, &message, &what, SUBNETS) {
+        if let Some(subnetwork) = self.there(seen, "subnetwork", name, &message, &what) {
             self.fits(name, &subnetwork);
         }
         if missing { Ok(()) } else { self.usable(project, region, name).await }
@@ -144,7 +140,7 @@ impl<'a> Judging<'a> {
             ..Remedy::new("Grant the role Compute Network User on the subnetwork.")
         };
         let finding = self.cx.finding("subnetwork-not-usable", Cause::PermissionInsufficient, message);
-        let mut finding = finding.subject("permission", USE).doc(SHARED.0, SHARED.1);
+        let mut finding = finding.subject("permission", USE);
         finding.remedies.push(remedy);
         self.judged.fails(finding);
         Ok(())
@@ -161,24 +157,12 @@ impl<'a> Judging<'a> {
     }
 
     /// A thing that was looked for, where it was seen; that it was not is told.
-    fn there<T>(
-        &mut self,
-        seen: Seen<T>,
-        kind: &str,
-        name: &str,
-        message: &str,
-        what: &str,
-        doc: (&str, &str),
-    ) -> Option<T> {
+    fn there<T>(&mut self, seen: Seen<T>, kind: &str, name: &str, message: &str, what: &str) -> Option<T> {
         match seen {
             Seen::There(thing) => return Some(thing),
             Seen::Missing(refusal) => {
                 let finding = self.cx.finding(&format!("{kind}-missing"), Cause::DependencyMissing, message);
-                let finding = finding
-                    .subject(kind, name)
-                    .remedy("Correct the name, or the project: write `HOST_PROJECT/NAME` for a shared one.")
-                    .doc(doc.0, doc.1);
-                self.judged.fails(Finding { evidence: refusal.evidence, ..finding });
+                self.judged.fails(Finding { evidence: refusal.evidence, ..finding.subject(kind, name) });
             }
             Seen::Hidden(why, needs) => self.judged.unproved(what, why, Some(&needs)),
         }
@@ -191,8 +175,7 @@ impl<'a> Judging<'a> {
         let [(code, ..), ..] = lacks else { return };
         let told: Vec<&str> = lacks.iter().map(|(_, lack, _)| lack.as_str()).collect();
         let message = format!("The subnetwork {name} {}.", told.join("; it "));
-        let finding = self.cx.finding(code, Cause::DependencyUnfit, message);
-        let finding = finding.subject("subnetwork", name).doc(SUBNETS.0, SUBNETS.1);
+        let finding = self.cx.finding(code, Cause::DependencyUnfit, message).subject("subnetwork", name);
         self.judged.fails(lacks.iter().fold(finding, |finding, (.., remedy)| finding.remedy(*remedy)));
     }
 }

@@ -21,10 +21,6 @@ const AT_ONCE: usize = 100;
 /// How many permissions a sentence names before it counts the rest: the role below it has them all.
 const NAMED: usize = 12;
 
-const TEST: (&str, &str) = ("Test permissions", "https://cloud.google.com/iam/docs/testing-permissions");
-const ROLES: (&str, &str) =
-    ("Create and manage custom roles", "https://cloud.google.com/iam/docs/creating-custom-roles");
-
 /// What a question about permissions is answered with.
 #[derive(Deserialize)]
 pub(crate) struct Granted {
@@ -83,12 +79,7 @@ pub(crate) async fn check(cx: Cx<Gcp>) -> Outcome {
         }
         if !wrong.is_empty() {
             let message = format!("{} cannot be granted on {resource}.", named(&wrong));
-            cx.report(
-                cx.finding("permission-unknown", Cause::ConfigInvalid, message)
-                    .pointer("/requires")
-                    .remedy("Correct the requirement: the name, or the `resource` that it is on.")
-                    .doc("IAM permissions reference", "https://cloud.google.com/iam/docs/permissions-reference"),
-            );
+            cx.report(cx.finding("permission-unknown", Cause::ConfigInvalid, message).pointer("/requires"));
         }
         if !untold.is_empty() {
             cx.not_proved(format!("{} on {resource}", named(&untold)), "Google does not tell of them there", None);
@@ -163,7 +154,7 @@ pub(crate) fn missing(cx: &Cx<Gcp>, token: &Token, resource: &Resource, missing:
         finding = finding.subject("permission", permission);
     }
     finding.remedies = role::remedies(resource, cx.settings().project_id.as_deref(), token, missing);
-    finding.doc(TEST.0, TEST.1).doc(ROLES.0, ROLES.1)
+    finding
 }
 
 /// What each requirement wants of these, a line for each.

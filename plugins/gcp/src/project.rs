@@ -14,13 +14,6 @@ use crate::token::{Token, working};
 /// How many APIs one question may name.
 const AT_ONCE: usize = 30;
 
-const PROJECT_DOC: (&str, &str) =
-    ("Creating and managing projects", "https://cloud.google.com/resource-manager/docs/creating-managing-projects");
-const APIS_DOC: (&str, &str) =
-    ("Enable and disable services", "https://cloud.google.com/service-usage/docs/enable-disable");
-const BILLING_DOC: (&str, &str) =
-    ("Enable, disable, or change billing for a project", "https://cloud.google.com/billing/docs/how-to/modify-project");
-
 /// What is known of the project.
 #[derive(Clone)]
 pub(crate) struct Project {
@@ -128,10 +121,7 @@ fn out_of_reach(cx: &Cx<Gcp>, token: &Token, id: &str, refusal: Finding) -> Find
         .or_else(Cause::ResourceNotFound, Confidence::Possible)
         .or_else(Cause::PermissionInsufficient, Confidence::Possible)
         .subject("project", id)
-        .pointer("/settings/project_id")
-        .remedy("Correct `project_id`: it is the project's id, not its name.")
-        .remedy("Store a credential of that project, or grant this one a role in it.")
-        .doc(PROJECT_DOC.0, PROJECT_DOC.1);
+        .pointer("/settings/project_id");
     finding.evidence = refusal.evidence;
     finding
 }
@@ -145,7 +135,7 @@ fn deleted(cx: &Cx<Gcp>, id: &str) -> Finding {
     let argv = ["gcloud", "projects", "undelete", id].map(str::to_owned).to_vec();
     let who = Some("owner of the project".to_owned());
     finding.remedies.push(Remedy { argv, who, ..Remedy::new("Restore it within 30 days, or name another project.") });
-    finding.doc(PROJECT_DOC.0, PROJECT_DOC.1)
+    finding
 }
 
 #[derive(Deserialize)]
@@ -221,7 +211,7 @@ pub(crate) async fn apis(cx: Cx<Gcp>) -> Outcome {
     let argv = words.chain(disabled).chain(["--project".to_owned(), id.to_owned()]).collect();
     let who = Some("administrator of the project".to_owned());
     finding.remedies.push(Remedy { argv, who, ..Remedy::new(format!("Enable {what}, and wait some minutes.")) });
-    Err(finding.doc(APIS_DOC.0, APIS_DOC.1).into())
+    Err(finding.into())
 }
 
 /// Whether all that is wrong is that the question itself is not allowed.
@@ -273,5 +263,5 @@ pub(crate) async fn billing(cx: Cx<Gcp>) -> Outcome {
     let mut finding = cx.finding("billing-disabled", cause, message).subject("project", id).evidence(answer.evidence());
     let who = Some("administrator of the billing account".to_owned());
     finding.remedies.push(Remedy { who, ..Remedy::new(remedy) });
-    Err(finding.doc(BILLING_DOC.0, BILLING_DOC.1).into())
+    Err(finding.into())
 }

@@ -11,9 +11,7 @@ use crate::api::{Call, Seen, Service};
 use crate::requires::Quota;
 use crate::token::{Token, working};
 
-const DOC: (&str, &str) = ("Allocation quotas", "https://cloud.google.com/compute/resource-usage");
 const REGIONS: (&str, &str) = ("Regions and zones", "https://cloud.google.com/compute/docs/regions-zones");
-const RAISE: (&str, &str) = ("View and manage quotas", "https://cloud.google.com/docs/quotas/view-manage");
 
 /// A project or a region: what there is of either.
 #[derive(Deserialize)]
@@ -100,7 +98,7 @@ async fn judge(
                 finding.command("Look the metric up; those of a region, such as CPUS, take `region` beside them.", argv)
             }
         };
-        judged.fails(finding.doc(DOC.0, DOC.1));
+        judged.fails(finding);
         return Ok(());
     };
     let need = f64::from(need.unwrap_or(1));
@@ -113,8 +111,7 @@ async fn judge(
         .finding("quota-short", Cause::QuotaExceeded, message)
         .subject("quota", metric)
         .remedy(format!("Ask for {} on the console's page of quotas; that may take days.", need + usage))
-        .remedy("Remove what is no longer used, or take another region.")
-        .doc(RAISE.0, RAISE.1);
+        .remedy("Remove what is no longer used, or take another region.");
     judged.fails(finding);
     Ok(())
 }

@@ -6,10 +6,8 @@ use lineman_sdk::prelude::*;
 use crate::Gcp;
 use crate::api::{Call, Seen, Service};
 use crate::bucket;
-use crate::config::BUCKETS;
 use crate::token::{Token, working};
 
-const LOCATIONS: (&str, &str) = ("Bucket locations", "https://cloud.google.com/storage/docs/locations");
 const GET: &str = "storage.buckets.get";
 
 #[derive(Deserialize)]
@@ -50,14 +48,12 @@ async fn judge(
                 let message = format!("The bucket {name} lies in {actual}, not in {wanted}.");
                 let remedy =
                     format!("Name a bucket in {wanted}, or correct `location`: a bucket's is set when it is made.");
-                let finding = finding("bucket-location", Cause::DependencyUnfit, message).remedy(remedy);
-                judged.fails(finding.doc(LOCATIONS.0, LOCATIONS.1));
+                judged.fails(finding("bucket-location", Cause::DependencyUnfit, message).remedy(remedy));
             }
         }
         Seen::Missing(refusal) => {
             let message = format!("There is no bucket {name}.");
             let finding = finding("required-bucket-missing", Cause::DependencyMissing, message);
-            let finding = finding.remedy("Correct the name, or make the bucket.").doc(BUCKETS.0, BUCKETS.1);
             judged.fails(Finding { evidence: refusal.evidence, ..finding });
         }
         Seen::Hidden(why, needs) => {

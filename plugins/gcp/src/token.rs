@@ -74,7 +74,6 @@ async fn exchange(cx: &Cx<Gcp>, key: &Key) -> Result<Secret, Stop> {
     let assertion = key.signing()?.token(&json!({ "kid": key.private_key_id }), &claims).ok_or_else(|| {
         cx.finding("key-shape", Cause::CredentialMalformed, "The private key in the key file cannot sign.")
             .pointer("/secrets/service_account_key")
-            .remedy("Store the whole JSON file that Google gave out.")
     })?;
     cx.conceal("assertion", &assertion);
     let url = Service::OAuth2.address(cx, &["token"])?;

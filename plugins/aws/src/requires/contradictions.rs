@@ -22,17 +22,15 @@ fn page(word: &str) -> Option<(&'static str, &'static str)> {
             "Principals of a policy",
             "https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html",
         ),
-        "bucket" => BUCKET_DOC,
+        "bucket" => {
+            ("Bucket naming rules", "https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html")
+        }
         "region" | "zones" => {
             ("Regions and zones", "https://docs.aws.amazon.com/global-infrastructure/latest/regions/aws-regions.html")
         }
         _ => return None,
     })
 }
-
-/// How buckets are named.
-pub(crate) const BUCKET_DOC: (&str, &str) =
-    ("Bucket naming rules", "https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html");
 
 /// Everything that is wrong with one requirement, given its place among them and its id.
 pub(crate) fn of(settings: &Settings, index: usize, id: &str, requirement: &Requirement) -> Vec<Finding> {

@@ -6,7 +6,7 @@ use lineman_sdk::prelude::*;
 use super::reference::Reference;
 use super::{Quota, Requirement, Resource};
 use crate::Settings;
-use crate::config::{BUCKETS, bucket_name, is_account, is_project, is_region};
+use crate::config::{bucket_name, is_account, is_project, is_region};
 
 /// Everything that is wrong with one requirement, given its place among them and its id.
 pub(crate) fn of(settings: &Settings, index: usize, id: &str, requirement: &Requirement) -> Vec<Finding> {
@@ -195,7 +195,7 @@ fn page(word: &str) -> Option<(&'static str, &'static str)> {
         "network" | "subnetwork" => ("Subnets", "https://cloud.google.com/vpc/docs/subnets"),
         "service_account" => ("Service accounts", "https://cloud.google.com/iam/docs/service-account-overview"),
         "region" | "quota/region" => ("Regions and zones", "https://cloud.google.com/compute/docs/regions-zones"),
-        "bucket" => BUCKETS,
+        "bucket" => ("About Cloud Storage buckets", "https://cloud.google.com/storage/docs/buckets#naming"),
         "location" => ("Bucket locations", "https://cloud.google.com/storage/docs/locations"),
         _ => return None,
     })
