@@ -300,6 +300,8 @@ fn explained(directory: &Path, finding: &Finding) -> Result<Option<String>> {
     let Some(known) = known else { return Ok(Some(format!("`lineman explain {code}` knows nothing of it"))) };
     let causes: Vec<&Cause> =
         std::iter::once(&known.cause).chain(known.also_possible.iter().map(|it| &it.cause)).collect();
-    Ok((!causes.contains(&&finding.cause))
+    // Where the code alone does not tell, the check may.
+    let open = known.cause == Cause::Undetermined;
+    Ok((!open && !causes.contains(&&finding.cause))
         .then(|| format!("`lineman explain {code}` says {}, the check found {}", known.cause, finding.cause)))
 }

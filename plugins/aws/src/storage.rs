@@ -42,10 +42,7 @@ async fn judge_bucket(
         Some(actual) if actual != region => {
             let message = format!("The bucket {name} is in {actual}, not in {region}.");
             let remedy = format!("Name a bucket in {region}, or make an integration for {actual}.");
-            judged.fails(finding("bucket-elsewhere", Cause::DependencyUnfit, message).remedy(remedy).doc(
-                "Creating a bucket",
-                "https://docs.aws.amazon.com/AmazonS3/latest/userguide/create-bucket-overview.html",
-            ));
+            judged.fails(finding("bucket-location", Cause::DependencyUnfit, message).remedy(remedy));
         }
         _ if answer.ok() => {}
         _ => {

@@ -23,9 +23,6 @@ const VERSION: (&str, &str) = ("api-version", "2022-04-01");
 /// How many actions a sentence names before it counts the rest: the role below it has them all.
 const NAMED: usize = 12;
 
-const DENIES_DOC: (&str, &str) =
-    ("Deny assignments", "https://learn.microsoft.com/en-us/azure/role-based-access-control/deny-assignments");
-
 /// What holds at one scope.
 struct Rules {
     grants: Vec<Grant>,
@@ -117,12 +114,9 @@ fn tell(cx: &Cx<Azure>, verdicts: &BTreeMap<&Wish<'_>, Verdict>) {
                 named(&wishes)
             ),
         };
-        let (title, url) = DENIES_DOC;
         cx.report(
-            about(cx.finding("action-denied", Cause::PermissionDeniedByPolicy, message), &wishes)
-                .detail(by_requirement(cx.settings(), cx.requires(), &wishes))
-                .remedy("Work elsewhere, or have whoever made the deny assignment (a managed application, a deployment stack) leave the application out; a role does not help.")
-                .doc(title, url),
+            about(cx.finding("deny-assignment", Cause::PermissionDeniedByPolicy, message), &wishes)
+                .detail(by_requirement(cx.settings(), cx.requires(), &wishes)),
         );
     }
 }

@@ -95,7 +95,7 @@ async fn requirements_are_proved_denied_or_listed_as_not_proved() {
         |word: &str, group: &str| json!({ "data_action": word, "scope": format!("/subscriptions/{PROD}{group}") });
     let missing = "fail azure/action-missing permission.insufficient";
     let left_out = "fail azure/action-left-out permission.insufficient";
-    let denied = "fail azure/action-denied permission.denied-by-policy";
+    let denied = "fail azure/deny-assignment permission.denied-by-policy";
     let write = "Microsoft.Compute/virtualMachines/write";
     check("", action(write, ""), Status::Pass, "pass").await;
     check("", action("microsoft.compute/virtualmachines/WRITE", "/resourceGroups/web"), Status::Pass, "pass").await;
