@@ -191,6 +191,8 @@ fn finding(
         _ => "webhook",
     };
     let mut finding = cx.finding(code, cause, message).subject(part, format!("{name} {shown}"));
-    finding.remedies.push(Remedy { who: Some(format!("maintainer of {name}")), ..Remedy::new(remedy) });
+    // The requirement is the reader's own.
+    let who = (code != "webhook-event-unknown").then(|| format!("maintainer of {name}"));
+    finding.remedies.push(Remedy { who, ..Remedy::new(remedy) });
     finding
 }

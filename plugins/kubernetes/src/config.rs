@@ -123,8 +123,7 @@ fn certificate(cx: &Cx<Kubernetes>, access: &Access) {
     };
     cx.report(
         fault(code, cause, access.pointer, message)
-            .detail(format!("It is of {}, issued by {}.", certificate.subject, certificate.issuer))
-            .remedy("Have a new one issued, by a CertificateSigningRequest or `kubeadm kubeconfig user`, and store it with its key."),
+            .detail(format!("It is of {}, issued by {}.", certificate.subject, certificate.issuer)),
     );
 }
 

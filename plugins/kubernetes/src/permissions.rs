@@ -99,6 +99,10 @@ fn denied(cx: &Cx<Kubernetes>, identity: &Identity, wish: &Wish<'_>, verb: &str,
     if !decision.evaluation_error.is_empty() {
         finding = finding.confidence(Confidence::Likely);
     }
+    // No role helps against an authorizer that forbids.
+    if decision.denied {
+        return finding;
+    }
     let mut remedy = match role(wish, verb) {
         Some(argv) => Remedy { argv, ..Remedy::new(format!("Make a role for it, and bind it to {who}.")) },
         None => Remedy::new(format!("Allow {who} to {verb} {object}.")),
