@@ -34,6 +34,10 @@
 /* Enough to resolve a name; the stack counts against the limit on memory. */
 #define STACK (512 * 1024)
 
+/* What a code means to whoever asks `lineman explain tcp/refused`: a rule of the catalog. */
+#define KNOWN(code, cause, message, remedy) \
+    "{\"code\":\"" code "\",\"cause\":\"" cause "\",\"message\":\"" message "\",\"remedies\":[{\"text\":\"" remedy "\"}]}"
+
 /* The host keeps to `max_parallel`: nothing here has to count. */
 static const char DESCRIPTION[] =
     "{\"id\":\"tcp\",\"version\":\"1.0.0\",\"title\":\"TCP\",\"publisher\":\"Lineman's examples\","
@@ -44,7 +48,13 @@ static const char DESCRIPTION[] =
     "\"description\":\"Name or address of the host.\"},"
     "\"port\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":65535,\"description\":\"The port.\"}}},"
     "\"secrets\":{\"type\":\"object\",\"additionalProperties\":false},"
-    "\"hosts\":[\"{host}:{port}\"]}";
+    "\"hosts\":[\"{host}:{port}\"],\"catalog\":{\"rule\":["
+    KNOWN("refused", "network.refused", "The host refuses connections.", "Start the service, or correct the port.") ","
+    KNOWN("timeout", "network.timeout", "The host does not answer in time.", "Look for a firewall that drops the connection.") ","
+    KNOWN("unreachable", "network.unreachable", "The host cannot be reached.", "Look at this machine's routes to the host.") ","
+    KNOWN("dns", "network.dns", "The name has no address.", "Correct the name, or this machine's DNS.") ","
+    KNOWN("no-memory", "undetermined", "There is no memory left.", "Have fewer checks run at once, or raise the limit on memory.")
+    "]}}";
 
 /* ---- Reading JSON: a cursor that finds members of objects ---------------------------------- */
 

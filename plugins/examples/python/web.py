@@ -25,6 +25,29 @@ import sys
 import time
 import urllib.parse
 
+# What each code means to whoever asks `lineman explain web/refused`.
+KNOWN = [
+    ("dns", "network.dns", "The host has no address.", "Correct the name, or this machine's DNS."),
+    ("link-local", "config.endpoint-wrong", "The host leads to where no credential may be sent.", "Correct the URL."),
+    ("refused", "network.refused", "The host refuses connections.", "Start the service there."),
+    ("reset", "network.reset", "The host closed the connection.", "Look at the service's log."),
+    ("timeout", "network.timeout", "The host did not answer in time.", "Look for a firewall, or raise the timeout."),
+    ("unreachable", "network.unreachable", "The host cannot be reached.", "Look at this machine's routes."),
+    ("tls-expired", "network.tls-expired", "The certificate has expired.", "Renew the certificate, or trust its issuer with ca_file."),
+    ("tls-hostname", "network.tls-hostname", "The certificate is for another name.", "Renew the certificate, or trust its issuer with ca_file."),
+    ("tls-untrusted", "network.tls-untrusted", "The certificate is not to be trusted.", "Renew the certificate, or trust its issuer with ca_file."),
+    ("tls-protocol", "network.tls-protocol", "The host does not speak TLS as this machine does.", "Correct the port or the scheme."),
+    ("no-http", "config.endpoint-wrong", "What answers does not speak HTTP.", "Correct the URL: scheme, host and port."),
+    ("token-malformed", "credential.malformed", "The token holds characters that no header may hold.", "Store the token again, without a line end."),
+    ("token-missing", "credential.missing", "The server wants a token.", "Store a token."),
+    ("token-rejected", "credential.invalid", "The server rejects the token.", "Store a new token."),
+    ("forbidden", "permission.insufficient", "The server refuses the request.", "Give the token's owner access to this URL."),
+    ("not-found", "resource.not-found", "The server does not know the URL.", "Correct the URL."),
+    ("rate-limited", "provider.rate-limited", "The server throttles requests.", "Ask less often."),
+    ("server-error", "provider.outage", "The server fails.", "Look at the provider's status page."),
+    ("other-status", "undetermined", "The server answers with another status than it should.", "Look at what answers there."),
+]
+
 DESCRIPTION = {
     "id": "web",
     "version": "1.0.0",
@@ -63,6 +86,12 @@ DESCRIPTION = {
         "properties": {"token": {"type": "string", "description": "Sent as a bearer token, where there is one."}},
     },
     "hosts": ["{url}"],
+    "catalog": {
+        "rule": [
+            {"code": code, "cause": cause, "message": message, "remedies": [{"text": remedy}]}
+            for code, cause, message, remedy in KNOWN
+        ]
+    },
 }
 
 # Kinds of events.

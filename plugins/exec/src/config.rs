@@ -9,10 +9,6 @@ use lineman_sdk::prelude::*;
 use crate::placeholder::{Piece, foreign_macro, pieces};
 use crate::{Exec, Settings, name};
 
-const EXTRA_OPTS: (&str, &str) =
-    ("Monitoring Plugins: options from a file", "https://www.monitoring-plugins.org/doc/extra-opts.html");
-const CAUSES: &str = "Use a word that `lineman explain` knows, such as credential.expired.";
-
 pub(crate) async fn check(cx: Cx<Exec>) -> Outcome {
     if let Some(finding) = program(&cx) {
         return Err(finding.into());
@@ -65,11 +61,7 @@ fn files(cx: &Cx<Exec>) {
     };
     for name in cx.settings().files.keys().filter(|name| !is_good(name)) {
         let message = format!("`{name}` cannot be the name of a file.");
-        cx.report(
-            cx.finding("file-name", Cause::ConfigInvalid, message)
-                .pointer("/settings/files")
-                .remedy("Name it with letters, digits, dots, hyphens and underscores."),
-        );
+        cx.report(cx.finding("file-name", Cause::ConfigInvalid, message).pointer("/settings/files"));
     }
 }
 
@@ -112,11 +104,7 @@ fn placeholders(cx: &Cx<Exec>) {
         }
         if let Some(found) = foreign_macro(text).filter(|_| is_public) {
             let message = format!("`{found}` is a macro of another system, and nothing fills it here.");
-            cx.report(
-                cx.finding("macro-unfilled", Cause::ConfigInvalid, message)
-                    .pointer(&pointer)
-                    .remedy("Write what it stands for; where that is a secret, put it into a file of `files`."),
-            );
+            cx.report(cx.finding("macro-unfilled", Cause::ConfigInvalid, message).pointer(&pointer));
         }
     }
     for at in 0..settings.args.len() {
@@ -138,14 +126,12 @@ fn in_public(cx: &Cx<Exec>, name: &str) -> Finding {
 }
 
 fn with_file_remedies(finding: Finding) -> Finding {
-    let (title, url) = EXTRA_OPTS;
     finding
         .remedy("Put it into a file of `files`, with `{secret:NAME}`, and hand over the path with `{file:NAME}`.")
         .remedy(
             "The programs of the Monitoring Plugins read every option from a file: `--extra-opts=SECTION@{file:NAME}`.",
         )
         .remedy("Or hand it over on standard input, with `stdin`.")
-        .doc(title, url)
 }
 
 /// The option whose value, in the argument or in the one after it, is a secret by its name.
@@ -171,9 +157,7 @@ fn causes(cx: &Cx<Exec>) {
         };
         let message = format!("`{cause}` is no cause that a check can name.");
         cx.report(
-            cx.finding("cause-unknown", Cause::ConfigInvalid, message)
-                .pointer(format!("/settings/causes/{status}"))
-                .remedy(CAUSES),
+            cx.finding("cause-unknown", Cause::ConfigInvalid, message).pointer(format!("/settings/causes/{status}")),
         );
     }
 }

@@ -57,8 +57,6 @@ fn timed_out(cx: &Cx<Exec>, time: Duration) -> Finding {
         .confidence(Confidence::Likely)
         .severity(Severity::Unknown)
         .subject("program", name(cx))
-        .remedy("Give the program a shorter limit of its own, such as `-t 5`, so that it says what it waits for.")
-        .remedy("Or give it more time, with `connection.timeout` and `--timeout`.")
 }
 
 /// A text with secrets in it.

@@ -12,9 +12,6 @@ const LONGEST_SUMMARY: usize = 300;
 const NOT_EXECUTABLE: i32 = 126;
 const NOT_FOUND: i32 = 127;
 
-const GUIDELINES: (&str, &str) =
-    ("Monitoring Plugins: development guidelines", "https://www.monitoring-plugins.org/doc/guidelines.html#AEN78");
-
 /// How a program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
@@ -92,7 +89,6 @@ fn unrecognised(cx: &Cx<Exec>, end: End, said: &Said) -> Finding {
         finding.remedy(&look)
     };
     let causes = &cx.settings().causes;
-    let (title, url) = GUIDELINES;
     match end {
         End::Ok | End::Warning => told("warning", "WARNING", &causes.warning),
         End::Critical => told("critical", "CRITICAL", &causes.critical),
@@ -105,15 +101,12 @@ fn unrecognised(cx: &Cx<Exec>, end: End, said: &Said) -> Finding {
         }
         End::Status(NOT_EXECUTABLE) => {
             let message = format!("`{name}` ended with status 126: something that it runs cannot be executed.");
-            cx.finding("exit-126", Cause::ConfigInvalid, message)
-                .confidence(Confidence::Likely)
-                .remedy("Look at the mode of what it runs, and at its interpreter.")
+            cx.finding("exit-126", Cause::ConfigInvalid, message).confidence(Confidence::Likely)
         }
         End::Status(status) => {
             let message = format!("`{name}` ended with status {status}, which says nothing about what it checks.");
             cx.finding("exit-status", Cause::Undetermined, message)
                 .remedy(format!("Run `{name}` by hand: it may have failed itself, or be no monitoring plugin."))
-                .doc(title, url)
         }
         End::Signal(signal) => {
             let message = format!("`{name}` was ended by signal {signal} before it said what it found.");

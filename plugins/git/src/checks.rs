@@ -20,7 +20,6 @@ fn remote(cx: &Cx<Git>) -> Result<Remote, Stop> {
         cx.finding("url-refused", Cause::ConfigInvalid, format!("The address of the repository {}.", refused.reason()))
             .pointer("/settings/url")
             .remedy(refused.remedy())
-            .doc("Git URLs", "https://git-scm.com/docs/git-clone#_git_urls")
             .into()
     })
 }

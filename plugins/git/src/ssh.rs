@@ -74,7 +74,6 @@ impl StoredKey {
                 return Err(cx
                     .finding("key-missing", Cause::CredentialMissing, "There is no private key for an SSH address.")
                     .pointer("/secrets/ssh_key")
-                    .remedy("Give the secret `ssh_key`, or the setting `ssh_key_file`, or use an https address.")
                     .into());
             }
         };

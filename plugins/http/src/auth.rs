@@ -76,7 +76,7 @@ fn missing_scopes(cx: &Cx<Http>, granted: Option<&str>) {
     if !missing.is_empty() {
         let message = format!("The token server does not grant the scope {}.", missing.join(", "));
         let finding = cx.finding("scope-not-granted", Cause::PermissionInsufficient, message);
-        cx.report(finding.pointer("/settings/scope").remedy("Have the scope granted to the client."));
+        cx.report(finding.pointer("/settings/scope"));
     }
 }
 
@@ -163,6 +163,4 @@ pub(crate) fn other_scheme(cx: &Cx<Http>, answer: &Answer) -> Finding {
         .confidence(Confidence::Likely)
         .evidence(answer.evidence())
         .pointer("/settings/auth")
-        .remedy("Set `auth` to what the server wants.")
-        .doc("HTTP authentication", "https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1")
 }

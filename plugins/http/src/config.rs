@@ -15,7 +15,6 @@ pub(crate) fn address(cx: &Cx<Http>, setting: &str, text: &str) -> Result<Url, S
     let invalid = |why: String| -> Stop {
         cx.finding("url-invalid", Cause::ConfigInvalid, format!("`{setting}` is not the address of a server: {why}."))
             .pointer(format!("/settings/{setting}"))
-            .remedy("Give a full address, such as https://api.example.com/v1/me.")
             .into()
     };
     let url = Url::parse(text).map_err(|error| invalid(error.to_string()))?;
@@ -83,11 +82,7 @@ pub(crate) async fn check(cx: Cx<Http>) -> Outcome {
             (Some(_), false) => {
                 let message = format!("The secret `{name}` is given, and `auth` does not use it.");
                 let unused = cx.finding("secret-unused", Cause::ConfigInvalid, message).severity(Severity::Warn);
-                cx.report(
-                    unused
-                        .pointer(format!("/secrets/{name}"))
-                        .remedy("Set `auth` to the way that uses it, or remove the secret."),
-                );
+                cx.report(unused.pointer(format!("/secrets/{name}")));
             }
             (Some(secret), true) => {
                 if let Some(finding) = misshapen(&cx, name, secret) {
@@ -115,19 +110,17 @@ pub(crate) async fn check(cx: Cx<Http>) -> Outcome {
     {
         let message = format!("`{pointer}` is no JSON pointer: it does not begin with a slash.");
         let finding = cx.finding("pointer-invalid", Cause::ConfigInvalid, message);
-        cx.report(finding.pointer("/settings/expect_body/pointer").remedy("Write it as in RFC 6901: /data/0/status."));
+        cx.report(finding.pointer("/settings/expect_body/pointer"));
     }
     if settings.body.is_some() && settings.method != Method::Post {
         let finding = cx.finding("body-unused", Cause::ConfigInvalid, "`body` is set, and only a POST has one.");
-        cx.report(finding.pointer("/settings/body").remedy("Set `method = \"POST\"`, or remove `body`."));
+        cx.report(finding.pointer("/settings/body"));
     }
     for url in token_url.iter().chain([&target]).filter(|_| settings.auth != Auth::None) {
         if url.scheme() == "http" && !is_local(url) {
             let message = format!("The credential travels to {} unencrypted.", url.host_str().unwrap_or_default());
             let finding = cx.finding("unencrypted", Cause::ConfigInvalid, message).severity(Severity::Warn);
-            cx.report(
-                finding.detail(format!("`auth` is {way} and the address begins with http://.")).remedy("Use https://."),
-            );
+            cx.report(finding.detail(format!("`auth` is {way} and the address begins with http://.")));
         }
     }
     lifetime(&cx);
@@ -179,9 +172,5 @@ fn lifetime(cx: &Cx<Http>) {
     } else {
         return;
     };
-    cx.report(
-        finding
-            .pointer("/secrets/client_certificate")
-            .remedy("Have a new certificate issued, and store it with its key."),
-    );
+    cx.report(finding.pointer("/secrets/client_certificate"));
 }

@@ -47,7 +47,6 @@ fn status(cx: &Cx<Http>, answer: &Answer, expected: &[u16]) -> Finding {
         .confidence(Confidence::Possible)
         .evidence(answer.evidence())
         .pointer("/settings/expect_status")
-        .remedy("Look whether the address is right; correct `expect_status` if the answer is.")
 }
 
 fn listed(statuses: &[u16]) -> String {
@@ -75,8 +74,6 @@ pub(crate) fn login_page(cx: &Cx<Http>, answer: &Answer) -> Finding {
         .or_else(Cause::CredentialInvalid, Confidence::Possible)
         .evidence(answer.evidence())
         .pointer("/settings/url")
-        .remedy("Use the address of the API, not of the pages for people; a gateway for sign-on may stand before it.")
-        .remedy("If the address is right, the server ignores this way to authenticate: look at its documentation.")
 }
 
 fn body(cx: &Cx<Http>, answer: &Answer, expect: &ExpectBody) -> Outcome {
@@ -85,7 +82,6 @@ fn body(cx: &Cx<Http>, answer: &Answer, expect: &ExpectBody) -> Outcome {
             .confidence(Confidence::Possible)
             .evidence(answer.evidence())
             .pointer("/settings/expect_body")
-            .remedy("Look whether the address is right; correct `expect_body` if the answer is.")
             .into()
     };
     if let Some(text) = &expect.contains

@@ -53,16 +53,12 @@ async fn refusal(cx: &Cx<Git>, remote: &Remote, conversation: &Conversation) -> 
             Cause::SshAlgorithm,
             format!("{address} takes RSA signatures with SHA-1 only, which OpenSSH has given up."),
         )
-        .remedy("Use an Ed25519 or ECDSA key.")
-        .remedy("Have the server updated to accept rsa-sha2-256 or rsa-sha2-512.")
-        .doc("OpenSSH 8.8 release notes", "https://www.openssh.com/txt/release-8.8")
     } else if conversation.partial {
         cx.finding(
             "second-factor",
             Cause::CredentialChallengeRequired,
             format!("{address} accepts the key and wants more on top of it: {methods}."),
         )
-        .remedy("Let this user in with the key alone: nobody is there to answer when the platform connects.")
     } else if takes_keys || methods.is_empty() {
         return Ok(None);
     } else {

@@ -49,7 +49,6 @@ pub(crate) async fn check(cx: Cx<Git>) -> Outcome {
     }
     let finding = cx.recognise(&output.stderr, Some("git clone")).unwrap_or_else(|| {
         cx.finding("clone-failed", Cause::Undetermined, format!("git does not clone {}.", remote.repository()))
-            .remedy("Look at what git said.")
     });
     Err(finding.subject("repository", remote.repository()).evidence(Evidence::log("git clone", &output.stderr)).into())
 }

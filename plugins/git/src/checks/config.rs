@@ -24,7 +24,6 @@ fn over_ssh(cx: &Cx<Git>, remote: &Remote) -> Outcome {
         return Err(cx
             .finding("two-keys", Cause::ConfigInvalid, "Both `ssh_key` and `ssh_key_file` are given.")
             .pointer("/settings/ssh_key_file")
-            .remedy("Keep the one that the platform uses.")
             .into());
     }
     if secrets.token.is_some() {
@@ -91,7 +90,6 @@ fn over_http(cx: &Cx<Git>, remote: &Remote) -> Outcome {
                 "The token would cross the network unencrypted; it is not sent.",
             )
             .pointer("/settings/url")
-            .remedy("Use the host's https address, and replace the token if it was sent this way before.")
             .into());
     }
     if token.trim().is_empty() || key::is_placeholder(token.trim()) {
@@ -99,21 +97,18 @@ fn over_http(cx: &Cx<Git>, remote: &Remote) -> Outcome {
             .finding("token-placeholder", Cause::CredentialMalformed, "The token is a placeholder, not a token.")
             .pointer("/secrets/token")
             .evidence(Evidence::config("/secrets/token", format!("{} characters", token.chars().count())))
-            .remedy("Store the token itself; a masked one cannot be read back, so create a new one if need be.")
             .into());
     }
     if token.contains("PRIVATE KEY-----") {
         return Err(cx
             .finding("token-is-key", Cause::CredentialMalformed, "The token is a private key.")
             .pointer("/secrets/token")
-            .remedy("Give the key as `ssh_key` with an SSH address, or a token.")
             .into());
     }
     if token.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err(cx
             .finding("token-white-space", Cause::CredentialMalformed, "The token holds white space or line ends.")
             .pointer("/secrets/token")
-            .remedy("Store it again without anything around it.")
             .into());
     }
     Ok(())
@@ -123,7 +118,6 @@ fn unused(cx: &Cx<Git>, secret: &str, why: &str) -> Finding {
     cx.finding("credential-unused", Cause::ConfigInvalid, format!("The secret `{secret}` is not used: {why}."))
         .severity(Severity::Warn)
         .pointer(format!("/secrets/{secret}"))
-        .remedy("Take it out, or correct `url`, so that nobody rotates the wrong credential.")
 }
 
 /// As `git check-ref-format` has it, short names included.
@@ -144,8 +138,6 @@ fn reference(cx: &Cx<Git>) -> Outcome {
     Err(cx
         .finding("ref-invalid", Cause::ConfigInvalid, format!("`{name}` is no name of a branch or tag."))
         .pointer("/settings/ref")
-        .remedy("Give a branch, a tag or a full reference such as refs/heads/main.")
-        .doc("git check-ref-format", "https://git-scm.com/docs/git-check-ref-format")
         .into())
 }
 
@@ -157,7 +149,6 @@ fn fingerprints(cx: &Cx<Git>) -> Outcome {
         return Err(cx
             .finding("fingerprint-invalid", Cause::ConfigInvalid, format!("`{print}` is no SHA-256 fingerprint."))
             .pointer("/settings/host_key_fingerprints")
-            .remedy("Write it as `ssh-keygen -l` shows it: SHA256: and 43 characters.")
             .into());
     }
     Ok(())

@@ -55,16 +55,14 @@ fn judged(
                 "host-key-revoked",
                 Cause::SshHostKeyChanged,
                 format!("{address} shows a host key that is marked as revoked: {algorithm} {print}."),
-            )
-            .remedy("Do not connect: ask the server's administrator."),
+            ),
         // The approval names a key of another algorithm, or a marked one.
         Judgement::Approved(by) => cx
             .finding(
                 "host-key-unverified",
                 Cause::Undetermined,
                 format!("`ssh` does not take the host key of {address}, though it is approved ({by})."),
-            )
-            .remedy("Give the host's line in `known_hosts_file`."),
+            ),
     };
     let finding = finding.subject("host", &address).evidence(conversation.evidence(&address));
     match hosts::find(&remote.host).and_then(|host| Some((&host.title, host.fingerprints_url.as_ref()?))) {
@@ -101,8 +99,7 @@ fn stale(cx: &Cx<Git>, client: &Client) {
                 format!("Line {line} of `known_hosts_file` trusts a key that the host has withdrawn: {print}."),
             )
             .severity(Severity::Warn)
-            .pointer("/settings/known_hosts_file")
-            .remedy("Remove the line: whoever has that key can pass for the host."),
+            .pointer("/settings/known_hosts_file"),
         );
     }
     if let Some(line) = client.approvals.unreadable.first() {
@@ -113,8 +110,7 @@ fn stale(cx: &Cx<Git>, client: &Client) {
                 format!("Line {line} of `known_hosts_file` is no entry; `ssh` passes over it in silence."),
             )
             .severity(Severity::Warn)
-            .pointer("/settings/known_hosts_file")
-            .remedy("Write it as `host algorithm key`, on one line."),
+            .pointer("/settings/known_hosts_file"),
         );
     }
 }

@@ -43,8 +43,7 @@ pub(super) async fn advertisement(cx: &Cx<Git>, remote: &Remote) -> Result<Adver
                         format!("The repository has moved to {to}."),
                     )
                     .severity(Severity::Warn)
-                    .pointer("/settings/url")
-                    .remedy("Write the new address in `url`, before someone else takes the old one."),
+                    .pointer("/settings/url"),
                 );
             }
             over_http(cx, remote, &exchange, "git-upload-pack").map_err(|finding| (*finding).into())
@@ -118,8 +117,6 @@ fn not_git(cx: &Cx<Git>, remote: &Remote) -> Finding {
     cx.finding("not-git", Cause::ConfigEndpointWrong, format!("What answers at {} is not Git.", remote.address()))
         .confidence(Confidence::Likely)
         .pointer("/settings/url")
-        .remedy("Copy the address that the host offers for cloning.")
-        .remedy("If this is your own server: nothing may be printed at log-in, by .bashrc for instance.")
 }
 
 /// Large hosts tell a key whom they take it for. A refusal is understood best with that.
@@ -148,8 +145,7 @@ fn reference(cx: &Cx<Git>, remote: &Remote, advertisement: &Advertisement) -> Ou
                     format!("{repository} is empty: there is nothing to fetch."),
                 )
                 .severity(Severity::Warn)
-                .subject("repository", repository)
-                .remedy("Push a first commit, or correct `url`."),
+                .subject("repository", repository),
             );
         }
         return Ok(());

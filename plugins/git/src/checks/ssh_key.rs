@@ -52,16 +52,14 @@ fn remarked(cx: &Cx<Git>, key: &Key, remark: &Remark) -> Finding {
                 format!("The RSA key has {bits} bits; large hosts want 2048 or more."),
             )
             .remedy(NEW_KEY),
-        Remark::SecondKey => cx
-            .finding(
-                "key-second",
-                Cause::SshKeyFormat,
-                "The text holds more than one private key; only the first is used.",
-            )
-            .remedy("Store each key on its own."),
-        Remark::NeedlessPassphrase => cx
-            .finding("passphrase-needless", Cause::ConfigInvalid, "A passphrase is given for a key that has none.")
-            .remedy("Take the passphrase out, or check that this is the key it belongs to."),
+        Remark::SecondKey => cx.finding(
+            "key-second",
+            Cause::SshKeyFormat,
+            "The text holds more than one private key; only the first is used.",
+        ),
+        Remark::NeedlessPassphrase => {
+            cx.finding("passphrase-needless", Cause::ConfigInvalid, "A passphrase is given for a key that has none.")
+        }
         Remark::Forgiven(flaw) => {
             let words = words(flaw);
             cx.finding(
@@ -92,7 +90,7 @@ fn refused(cx: &Cx<Git>, refusal: &Refusal, pointer: &str) -> Finding {
         }
         None => {}
     }
-    finding.doc("ssh-keygen(1)", "https://man.openbsd.org/ssh-keygen")
+    finding
 }
 
 const NEW_KEY: &str = "Make a new key with `ssh-keygen -t ed25519` and register its public half with the host.";

@@ -81,7 +81,6 @@ impl Conversation {
         let finding = cx.recognise(&self.said, Some(operation)).unwrap_or_else(|| {
             let message = format!("The connection to {} ended in a way that is not known here.", remote.host);
             cx.finding("ssh-failed", Cause::Undetermined, message)
-                .remedy("Look at what was said; the same command by hand, with `ssh -vvv`, tells more.")
         });
         finding.subject("host", remote.address()).evidence(self.evidence(&remote.address()))
     }

@@ -149,7 +149,6 @@ fn read(cx: &Cx<Git>, path: &str) -> Result<String, Stop> {
         cx.finding("known-hosts-unreadable", Cause::ConfigInvalid, format!("`known_hosts_file` cannot be read: {why}."))
             .pointer("/settings/known_hosts_file")
             .evidence(Evidence::File { path: path.to_owned(), seen: why })
-            .remedy("Correct the path, or let the user that runs Lineman read the file.")
     };
     let size = fs::metadata(path).map_err(|error| unreadable(error.to_string()))?.len();
     if size > LARGEST {

@@ -41,9 +41,7 @@ impl Tunnel {
     pub(super) async fn open(cx: &Cx<Git>, proxy: &Secret, remote: &Remote) -> Result<Tunnel, Stop> {
         let unusable = |why: String| {
             let message = format!("SSH cannot go through the proxy: {why}.");
-            cx.finding("ssh-proxy-unusable", Cause::NetworkProxy, message)
-                .pointer("/connection/proxy")
-                .remedy("Use an http proxy that permits CONNECT to the SSH port, or the host's https address.")
+            cx.finding("ssh-proxy-unusable", Cause::NetworkProxy, message).pointer("/connection/proxy")
         };
         let proxy = Proxy::parse(proxy, remote).map_err(unusable)?;
         let listener =
