@@ -22,11 +22,39 @@ const MOST_RULES: usize = 2_000;
 pub struct Catalog {
     plugin: String,
     file: File,
-    capture: Vec<Pattern>,
-    compiled: Vec<Compiled>,
+    patterns: OnceLock<Patterns>,
     index: OnceLock<Index>,
     /// Rules in words of a later format.
     unread: Vec<Problem>,
+}
+
+/// What matching needs of the rules.
+#[derive(Debug)]
+struct Patterns {
+    /// For the templates of every rule.
+    capture: Vec<Pattern>,
+    compiled: Vec<Compiled>,
+}
+
+impl Patterns {
+    /// Compiles the patterns of a catalog; what is wrong with them and their rules is added to the
+    /// list.
+    fn new(plugin: &str, file: &File, problems: &mut Vec<Problem>) -> Patterns {
+        let mut faults = Vec::new();
+        let capture = patterns(&file.capture, &mut faults);
+        problems.extend(faults.into_iter().map(|what| Problem { code: plugin.to_owned(), what }));
+        let mut codes = BTreeSet::new();
+        let mut compiled = Vec::new();
+        for rule in file.rules.iter().take(MOST_RULES) {
+            let mut faults = Vec::new();
+            if !codes.insert(&rule.code) {
+                faults.push("another rule has this code".to_owned());
+            }
+            compiled.push(Compiled::new(rule, &capture, &mut faults));
+            problems.extend(faults.into_iter().map(|what| Problem { code: full_code(plugin, &rule.code), what }));
+        }
+        Patterns { capture, compiled }
+    }
 }
 
 /// How long a change takes to have effect at a provider.
@@ -156,6 +184,20 @@ impl Catalog {
         Catalog::new(plugin, file, Vec::new())
     }
 
+    /// Reads a catalog whose laws were looked at when its plugin was tested. Until it is asked, none
+    /// of its patterns is compiled: most checks pass, and ask nothing.
+    ///
+    /// # Errors
+    /// When it is not in the format.
+    ///
+    /// # Panics
+    /// When it is asked, and a rule breaks a law.
+    pub fn tested(plugin: &str, text: &str) -> Result<Catalog, CatalogError> {
+        let file = toml::from_str(text).map_err(|error| syntax(plugin, &error))?;
+        let (patterns, index) = (OnceLock::new(), OnceLock::new());
+        Ok(Catalog { plugin: plugin.to_owned(), file, patterns, index, unread: Vec::new() })
+    }
+
     /// Reads a catalog as a plugin's description carries it; nothing there is an empty catalog.
     ///
     /// The plugin may be newer than its reader. A rule with a word or a cause that is not known
@@ -212,20 +254,9 @@ impl Catalog {
     }
 
     fn new(plugin: &str, file: File, unread: Vec<Problem>) -> Result<Catalog, CatalogError> {
-        let mut faults = Vec::new();
-        let capture = patterns(&file.capture, &mut faults);
-        let mut problems: Vec<Problem> =
-            faults.into_iter().map(|what| Problem { code: plugin.to_owned(), what }).collect();
-        let mut codes = BTreeSet::new();
-        let mut compiled = Vec::new();
-        for rule in file.rules.iter().take(MOST_RULES) {
-            let mut faults = Vec::new();
-            if !codes.insert(&rule.code) {
-                faults.push("another rule has this code".to_owned());
-            }
-            compiled.push(Compiled::new(rule, &capture, &mut faults));
-            problems.extend(faults.into_iter().map(|what| Problem { code: full_code(plugin, &rule.code), what }));
-        }
+        let mut problems = Vec::new();
+        let patterns = OnceLock::from(Patterns::new(plugin, &file, &mut problems));
+        let codes: BTreeSet<&String> = file.rules.iter().map(|rule| &rule.code).collect();
         for rule in &file.rules {
             let what = match &rule.replaced_by {
                 Some(_) if !rule.deprecated => "it is replaced by another, and not deprecated".to_owned(),
@@ -242,7 +273,7 @@ impl Catalog {
             problems.push(Problem { code: plugin.to_owned(), what: format!("more than {MOST_RULES} rules") });
         }
         if problems.is_empty() {
-            Ok(Catalog { plugin: plugin.to_owned(), file, capture, compiled, index: OnceLock::new(), unread })
+            Ok(Catalog { plugin: plugin.to_owned(), file, patterns, index: OnceLock::new(), unread })
         } else {
             Err(CatalogError::Rules { plugin: plugin.to_owned(), problems })
         }
@@ -293,7 +324,7 @@ impl Catalog {
     /// rule was left out because it was not understood.
     pub fn verify(&self) -> Vec<Problem> {
         let mut problems = self.unread.clone();
-        for (rule, compiled) in self.rules().iter().zip(&self.compiled) {
+        for (rule, compiled) in self.rules().iter().zip(self.compiled()) {
             let code = full_code(&self.plugin, &rule.code);
             let mut report = |what: String| problems.push(Problem { code: code.clone(), what });
             for pattern in compiled.patterns().filter(|pattern| pattern.regex().is_none()) {
@@ -338,11 +369,20 @@ impl Catalog {
 
     /// Patterns whose groups fill the templates of every rule.
     pub(crate) fn capture(&self) -> &[Pattern] {
-        &self.capture
+        &self.patterns().capture
     }
 
     pub(crate) fn compiled(&self) -> &[Compiled] {
-        &self.compiled
+        &self.patterns().compiled
+    }
+
+    fn patterns(&self) -> &Patterns {
+        self.patterns.get_or_init(|| {
+            let mut problems = Vec::new();
+            let patterns = Patterns::new(&self.plugin, &self.file, &mut problems);
+            assert!(problems.is_empty(), "{}", CatalogError::Rules { plugin: self.plugin.clone(), problems });
+            patterns
+        })
     }
 
     /// Whether provisioning tools know the provider by this name.
@@ -365,7 +405,7 @@ impl Catalog {
     /// What a text must contain for a rule to match, with the rule's position; any of the
     /// needles of one rule will do.
     pub(crate) fn needles(&self) -> impl Iterator<Item = (usize, &str)> {
-        let rules = (0..).zip(self.rules().iter().zip(&self.compiled));
+        let rules = (0..).zip(self.rules().iter().zip(self.compiled()));
         rules.flat_map(|(at, (rule, compiled))| compiled.needles(rule).into_iter().map(move |needle| (at, needle)))
     }
 
@@ -465,6 +505,18 @@ mod tests {
         check("{ title = ", "{ name = \"x\", title = ", "unknown field `name`");
         check("\"5xx\"", "\"9xx\"", "not a status");
         check("code = \"unknown-key\"", "code = \"unknown-key\"\ncode = \"again\"", "duplicate key");
+    }
+
+    #[test]
+    fn a_tested_catalog_is_compiled_when_it_is_asked() {
+        let (parsed, tested) = (acme(), Catalog::tested("acme", ACME).unwrap());
+        assert_eq!(tested.to_value(), parsed.to_value());
+        assert!(tested.patterns.get().is_none());
+        let codes = |catalog: &Catalog| -> Vec<String> {
+            catalog.match_text("acme: UnknownKey: AK1234").into_iter().map(|found| found.code).collect()
+        };
+        assert_eq!(codes(&tested), codes(&parsed));
+        assert!(!codes(&tested).is_empty() && tested.patterns.get().is_some());
     }
 
     #[test]
