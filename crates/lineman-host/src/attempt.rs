@@ -122,6 +122,9 @@ pub(crate) async fn attempt(
                 bad(&request.check, &format!("the plugin refused the call with code {code}"), findings)
             }
             CallEvent::Bad(problem) => {
+                // It goes on in there, perhaps for ever, and whoever shares its threads waits: they
+                // are better off in a worker of their own.
+                worker.kill();
                 bad(&request.check, &format!("the plugin sent {}", session.line(&problem, 500)), findings)
             }
         };
