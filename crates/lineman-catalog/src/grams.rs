@@ -54,6 +54,13 @@ impl Grams {
         Grams { needles, filter: filter.into(), owners, step }
     }
 
+    /// The needles that are too short for the widest step.
+    #[cfg(test)]
+    pub(crate) fn too_short(&self) -> Vec<&str> {
+        let is_short = |needle: &&str| needle.len() < NARROW + WIDEST_STEP - 1;
+        self.needles.iter().map(String::as_str).filter(is_short).collect()
+    }
+
     /// The first needle.
     pub(crate) fn find(&self, text: &[u8]) -> Option<Range<usize>> {
         let mut at = 0;

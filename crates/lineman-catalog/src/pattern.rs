@@ -13,7 +13,7 @@ const SHORTEST_NEEDLE: usize = 4;
 /// Most needles that are made of what stands side by side in a pattern.
 const MOST_NEEDLES: usize = 48;
 /// Classes of more characters are not spelled out.
-const SMALL_CLASS: u32 = 4;
+const SMALL_CLASS: u32 = 6;
 
 /// A pattern of a rule: compiled when it is first needed, because a catalog has hundreds and one
 /// text needs few of them.

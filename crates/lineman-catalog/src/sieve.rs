@@ -30,7 +30,9 @@ impl Sieve {
     /// The same, and lines with any of these words are given too.
     pub fn with(catalogs: &[&Catalog], words: &[&str]) -> Sieve {
         let needles = catalogs.iter().flat_map(|catalog| catalog.needles()).map(|(_, needle)| unescapable(needle));
-        let mut needles: Vec<String> = needles.chain(words.iter().copied()).map(str::to_ascii_lowercase).collect();
+        let needles = needles.chain(words.iter().copied()).map(str::to_ascii_lowercase);
+        // Few who write JSON escape a slash.
+        let mut needles: Vec<String> = needles.flat_map(|needle| [needle.replace('/', "\\/"), needle]).collect();
         needles.sort();
         needles.dedup();
         let (needles, short): (Vec<String>, Vec<String>) =
@@ -65,9 +67,11 @@ impl Sieve {
 /// The longest part of a needle that stands in JSON as it stands elsewhere, where that is long
 /// enough to be rare.
 fn unescapable(needle: &str) -> &str {
-    let is_escaped = |c: char| matches!(c, '"' | '\\' | '/' | '<' | '>' | '&' | '\'') || !c.is_ascii();
-    let longest = needle.split(is_escaped).max_by_key(|part| part.trim().len()).unwrap_or(needle);
-    if longest.trim().len() >= SHORTEST_PART { longest } else { needle }
+    let is_escaped = |c: char| matches!(c, '"' | '\\' | '<' | '>' | '&' | '\'') || !c.is_ascii();
+    // How an address begins says nothing.
+    let said = |part: &str| part.trim().trim_start_matches("https://").trim_start_matches("http://").len();
+    let longest = needle.split(is_escaped).max_by_key(|part| said(part)).unwrap_or(needle);
+    if said(longest) >= SHORTEST_PART { longest } else { needle }
 }
 
 #[cfg(test)]
@@ -94,6 +98,20 @@ mod tests {
         assert_eq!(short.lines("one\n\u{2577}\nUnknownKey\n\u{2577}".as_bytes()).count(), 3);
         assert_eq!(unescapable("message\": \"the key is gone"), "the key is gone");
         assert_eq!(unescapable("a\"b"), "a\"b");
+        let slashes = Sieve::with(&[], &["/a/path/of/them"]);
+        assert_eq!(slashes.lines(br"\/A\/path\/of\/them".as_slice()).count(), 1);
         assert_eq!(Sieve::new(&[]).lines(b"UnknownKey").count(), 0);
+    }
+
+    /// A single short word makes all logs slower to read: it wants what stands beside it.
+    #[test]
+    fn no_catalog_of_this_repository_looks_for_short_words() {
+        let folders = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../plugins")).unwrap();
+        let texts =
+            folders.filter_map(|folder| std::fs::read_to_string(folder.unwrap().path().join("catalog.toml")).ok());
+        let own: Vec<Catalog> = texts.map(|text| Catalog::parse("acme", &text).unwrap()).collect();
+        let sieve = Sieve::new(&own.iter().chain(Catalog::shared()).collect::<Vec<_>>());
+        assert!(own.len() > 1 && sieve.short.is_none());
+        assert_eq!(sieve.grams.too_short(), Vec::<&str>::new());
     }
 }

@@ -6,8 +6,10 @@
 mod dress;
 mod planted;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
-use lineman_catalog::Catalog;
+use lineman_catalog::{Catalog, Sieve};
 use lineman_lab::Chatter;
 use lineman_logs::{Scanner, Summary, Ties};
 
@@ -70,6 +72,23 @@ fn each_failure_is_found_once_in_every_frame_and_nothing_beside_it() {
         }
     }
     assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn few_lines_of_a_healthy_log_are_looked_at() {
+    let own = catalogs();
+    let all: Vec<&Catalog> = own.iter().chain(Catalog::shared()).collect();
+    let mut log = Vec::new();
+    Chatter::new(5).fill(&mut log, 4 << 20);
+    let sieve = Sieve::new(&all);
+    let mut words: BTreeMap<String, usize> = BTreeMap::new();
+    for line in sieve.lines(&log) {
+        let word = sieve.find(&log[line.clone()]).map(|word| &log[line][word]).unwrap_or_default();
+        *words.entry(String::from_utf8_lossy(word).into_owned()).or_default() += 1;
+    }
+    // One line in two hundred is made to look like a failure.
+    let lines = log.iter().filter(|&&byte| byte == b'\n').count();
+    assert!(words.values().sum::<usize>() * 100 < lines, "of {lines} lines are looked at for: {words:?}");
 }
 
 #[test]
