@@ -327,7 +327,7 @@ impl Catalog {
         for (rule, compiled) in self.rules().iter().zip(self.compiled()) {
             let code = full_code(&self.plugin, &rule.code);
             let mut report = |what: String| problems.push(Problem { code: code.clone(), what });
-            for pattern in compiled.patterns().filter(|pattern| pattern.regex().is_none()) {
+            for pattern in compiled.patterns().filter(|pattern| !pattern.is_usable()) {
                 report(format!("the pattern {:?} takes too much memory", pattern.source()));
             }
             for (number, sample) in (1..).zip(&rule.example) {

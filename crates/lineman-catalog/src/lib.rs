@@ -59,11 +59,11 @@
 //! the cause is `network.ip-not-allowed`, a group named `address` is the address that the provider
 //! saw: the finding is about it.
 //!
-//! Patterns are those of the `regex` crate (linear time), ignore case unless they say `(?-i)`,
-//! and see each line with its runs of blanks collapsed; `^` and `$` stand at line ends. A pattern
-//! that no single line matches is tried once more with the lines joined by a blank, because
-//! programs wrap. Every `text` pattern must contain four letters or so that each match has:
-//! that is what makes reading a large log cheap.
+//! Patterns are those of the `regex` crate (linear time), ignore case unless they say `(?-i)`, and
+//! see each line with its runs of blanks collapsed; `^` and `$` stand at line ends, and letters are
+//! those of English unless they say `(?u)`. A pattern that no single line matches is tried once more
+//! with the lines joined by a blank, because programs wrap. Every `text` pattern must contain four
+//! letters or so that each match has: that is what makes reading a large log cheap.
 //!
 //! # What a condition sees
 //!

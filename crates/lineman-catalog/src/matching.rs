@@ -193,8 +193,7 @@ fn heaviest<'p>(patterns: &'p [Pattern], seen: &Seen, captures: &mut Captures) -
 }
 
 fn find(pattern: &Pattern, seen: &Seen) -> Option<usize> {
-    let regex = pattern.regex()?;
-    regex.find(seen.lines()).or_else(|| regex.find(seen.flat())).map(|found| found.start())
+    pattern.find(seen.lines()).or_else(|| pattern.find(seen.flat()))
 }
 
 fn find_and_capture(pattern: &Pattern, seen: &Seen, captures: &mut Captures) {
@@ -204,12 +203,9 @@ fn find_and_capture(pattern: &Pattern, seen: &Seen, captures: &mut Captures) {
 }
 
 fn capture(pattern: &Pattern, text: &str, captures: &mut Captures) -> Option<()> {
-    let found = pattern.regex()?.captures(text)?;
-    for name in pattern.names() {
-        if let Some(value) = found.name(name) {
-            // What a condition saw is closer than what merely stood in the text.
-            captures.entry(name.clone()).or_insert_with(|| value.as_str().to_owned());
-        }
+    for (name, value) in pattern.captures(text)? {
+        // What a condition saw is closer than what merely stood in the text.
+        captures.entry(name.to_owned()).or_insert(value);
     }
     Some(())
 }

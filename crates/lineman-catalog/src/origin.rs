@@ -39,7 +39,7 @@ static WITH: LazyLock<Regex> = LazyLock::new(|| constant(r"(?m)^with ([\w-]+[.\[
 
 /// `on net/main.tf line 12, in resource "acme_subnet" "a":`; older tools name no block.
 static ON: LazyLock<Regex> = LazyLock::new(|| {
-    constant(r#"(?m)^on (\S.{0,250}?) line ([0-9]{1,9})(?:, in (\w+)(?: "([\w-]+)")?(?: "([\w-]+)")?:|:|,|$)"#)
+    constant(r#"(?m)^on (\S.*?) line ([0-9]{1,9})(?:, in (\w+)(?: "([\w-]+)")?(?: "([\w-]+)")?:|:|,|$)"#)
 });
 
 /// `* acme_subnet.a.0: Error …` and `acme_subnet.a: Error …`, of the oldest tools.
