@@ -301,7 +301,7 @@ impl Place<'_> {
         if let Some(old) = user.auth_provider.as_ref().filter(|_| pair.is_none() && matches!(bearer, Bearer::None)) {
             let message =
                 format!("The kubeconfig logs in with the auth-provider `{}`, which clients dropped in 1.26.", old.name);
-            faults.push(fault("auth-provider", Cause::ConfigInvalid, self.pointer, message));
+            faults.push(fault("auth-provider-gone", Cause::ConfigInvalid, self.pointer, message));
         }
         if let Bearer::Program(exec) = &bearer {
             faults.extend(crate::exec::unusable(exec).map(|finding| finding.pointer(self.pointer)));
