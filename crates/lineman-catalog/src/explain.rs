@@ -236,6 +236,9 @@ mod tests {
             "2026-01-31T12:00:01+0100 host acme[12]: ",
             "E0131 12:00:01.123456       1 keys.go:12] ",
             "worker-1  | ",
+            "ERRO[0012] ",
+            "12:00:01.123 STDERR [live/app] acme: ",
+            "Step #1 - \"apply\": ",
         ] {
             assert_eq!(crate::message_of(&format!("{prefix}{{\"code\":\"x\"}}")), "{\"code\":\"x\"}", "{prefix}");
             check(&format!("{prefix}{{\"code\":\"UnknownKey\"}}"), &[("unknown-key", Some(1))]);
@@ -248,11 +251,13 @@ mod tests {
         let framed = "\u{1b}[31m╷\u{1b}[0m\n│ \u{1b}[1mError: \u{1b}[0mmaking it: UnknownKey: AK1234\n│ \n│   with module.a.acme_key.k,\n│   on keys.tf line 3, in resource \"acme_key\" \"k\":\n│    3: resource \"acme_key\" \"k\" {\n│ \n╵\n╷\n│ Error: the key has expired\n│ \n│   with acme_key.l[0],\n│   on main.tf line 9, in resource \"acme_key\" \"l\":\n╵\n";
         let plain = framed.replace(['╷', '│', '╵'], "").replace("\n ", "\n");
         let timed = framed.lines().fold(String::new(), |all, line| all + "2026-01-31T12:00:01.1234567Z " + line + "\n");
+        let carried =
+            framed.lines().fold(String::new(), |all, line| all + "12:00:01.123 STDERR [live/app] acme: " + line + "\n");
         let long = "acme_key.m: Creating...\n".repeat(50) + &plain;
         let json = r#"{"@level":"error","type":"diagnostic","diagnostic":{"severity":"error","summary":"the key has expired","address":"acme_key.l[0]","range":{"filename":"main.tf","start":{"line":9},"end":{"line":12}}}}
 {"@level":"error","type":"diagnostic","diagnostic":{"severity":"error","summary":"UnknownKey: AK1234","address":"module.a.acme_key.k","range":{"filename":"keys.tf","start":{"line":3},"end":{"line":4}}}}"#;
         let catalog = acme();
-        for input in [framed, &plain, &timed, &long, json] {
+        for input in [framed, &plain, &timed, &carried, &long, json] {
             let places = |code: &str| -> Vec<String> {
                 let matches = explain(&[&catalog], input);
                 let found = matches.iter().filter(|found| found.rule.code == code);

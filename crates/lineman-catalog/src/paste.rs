@@ -30,6 +30,12 @@ static PREFIXES: LazyLock<Vec<(Regex, bool)>> = LazyLock::new(|| {
         (r"^[IWEF][0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]+\s+[0-9]+ \S+:[0-9]+\] ", true),
         // host program[123]: after a time
         (r"^[\w.-]+ [\w./-]+\[[0-9]+\]: ", false),
+        // ERRO[0012]
+        (r"^(?:TRAC|DEBU|INFO|WARN|ERRO|FATA|PANI)\[[0-9]{4}\] ", false),
+        // STDERR [unit] program: of whatever ran the program
+        (r"^STD(?:OUT|ERR)\s+(?:\[[^\]]{1,250}\] )?[\w./-]{1,60}: ?", false),
+        // Step #1 - "apply": of a build
+        (r#"^Step #[0-9]+(?: - "[^"]{1,100}")?: "#, false),
         // ##[error], container_1  |
         (r"^##\[[a-z]+\]", false),
         (r"^[\w.-]{1,40}\s*\| ", false),

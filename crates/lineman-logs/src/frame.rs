@@ -63,6 +63,9 @@ static PARTS: LazyLock<Vec<(Regex, Part)>> = LazyLock::new(|| {
     [
         (r"^(\[pod/[^\]\s]{1,250}\]) ", Part::Carrier),
         (r"^([0-9A-Za-z_.-]{1,60})\s*\| ", Part::Carrier),
+        // STDERR [unit] program: of whatever ran the program, Step #1 - "apply": of a build.
+        (r"^(STD(?:OUT|ERR)\s+(?:\[[^\]]{1,250}\] )?[0-9A-Za-z_./-]{1,60}): ?", Part::Carrier),
+        (r#"^(Step #[0-9]+(?: - "[^"]{1,100}")?): "#, Part::Carrier),
         (r"^([^\t\n]{1,100}\t[^\t\n]{1,100})\t\u{feff}?", Part::Carrier),
         // kubectl and docker with times, GitHub's runners, containerd, GitLab's runners.
         (r"^\u{feff}?([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\.[0-9]{6,9}(?:Z|[+-][0-9]{2}:[0-9]{2}))(?: std(?:out|err) [FP]| [0-9]{2}[OE][ +])? ?", Part::Taken),
@@ -322,6 +325,8 @@ mod tests {
             trouble,
             "it broke",
         );
+        check("12:00:01.500 STDERR [live/app] acme: │ it broke", "STDERR [live/app] acme", "", None, "│ it broke");
+        check("Step #1 - \"apply\": │ it broke", "Step #1 - \"apply\"", "", None, "│ it broke");
         check("2026-01-31T12:00:01.5Z ERROR app: it broke", "", "2026-01-31T12:00:01.5Z", trouble, "app: it broke");
         check("Dec 31 12:00:01 host app[7]: it broke", "host app[7]", "2025-12-31T12:00:01Z", None, "it broke");
         check(
