@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::sync::LazyLock;
 
@@ -66,7 +65,7 @@ enum Place {
 impl Seen {
     /// A program's output.
     pub(crate) fn text(text: &str) -> Seen {
-        let text = collapse(&without_passwords(&clean(text, LONGEST)));
+        let text = collapse(&plain(&clean(text, LONGEST)));
         Seen { flat: text.replace('\n', " "), text, prose: true, place: Place::From(1), ..Seen::default() }
     }
 
@@ -95,7 +94,7 @@ impl Seen {
 
     /// A JSON or XML document.
     pub(crate) fn document(document: Document) -> Seen {
-        let text = without_passwords(&document.lines).into_owned();
+        let text = plain(&document.lines);
         Seen { flat: text.replace('\n', " "), text, codes: document.codes, ..Seen::default() }
     }
 
@@ -228,8 +227,14 @@ impl Seen {
     }
 }
 
-fn without_passwords(text: &str) -> Cow<'_, str> {
-    PASSWORD_IN_URL.replace_all(text, "$1:…@")
+/// Without the passwords of addresses, and with the quotes that patterns are written with.
+fn plain(text: &str) -> String {
+    let quote = |c| match c {
+        '\u{2018}' | '\u{2019}' => '\'',
+        '\u{201c}' | '\u{201d}' => '"',
+        c => c,
+    };
+    PASSWORD_IN_URL.replace_all(text, "$1:…@").chars().map(quote).collect()
 }
 
 /// Single blanks within lines, none at their ends; the frames that programs draw around errors go.
@@ -336,6 +341,7 @@ mod tests {
     fn lines_keep_their_place_when_joined() {
         let seen = Seen::text("│ Error:  first\n│\n  second\tline");
         assert_eq!(seen.lines(), "Error: first\n\nsecond line");
+        assert_eq!(Seen::text("“it” isn’t").lines(), "\"it\" isn't");
         let second = seen.flat().find("second").unwrap();
         assert_eq!((seen.line_at(second), seen.line_number(Some(second))), ("second line", Some(3)));
     }

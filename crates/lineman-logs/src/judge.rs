@@ -35,7 +35,8 @@ static NOTHING: LazyLock<Regex> =
 /// passed, requests that were answered.
 static OTHERWISE: LazyLock<RegexSet> = LazyLock::new(|| {
     RegexSet::new([
-        r"^\+{1,4} \S",
+        // Not what PowerShell says of an error: `+ CategoryInfo`, `+ FullyQualifiedErrorId`.
+        r"^\+{1,4} (?:[^\sCF]|C[^a]|F[^u])",
         r"^\$ \S",
         r"^\[command\]",
         r"(?:^|[;&|]\s*|\$\()\s*(?:[efz]?grep|rg|echo|printf|sed|awk) ",
