@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use lineman_catalog::{Catalog, Explained, Explanation, Match, Rule, explain_or_guess};
 use lineman_guard::Stream;
 use lineman_logs::{Scanner, Ties};
-use lineman_model::{Confidence, Finding};
+use lineman_model::{Cause, Confidence, Finding};
 use lineman_report::{ExplainedMatch, LogFormat, LogReport, Style};
 
 use super::again::Known;
@@ -99,7 +99,10 @@ impl Told<'_> {
             sure: one.confidence > Confidence::Possible,
             retry_after: one.retry_after_ms.map(Duration::from_millis),
         });
-        let others = self.possible.iter().map(|one| Known {
+        // What only says that something went wrong says it of what is shown.
+        let is_told =
+            |one: &&Match<'_>| *one.cause != Cause::Undetermined || self.report.explanation.matches.is_empty();
+        let others = self.possible.iter().filter(is_told).map(|one| Known {
             code: one.code.clone(),
             transient: one.rule.is_transient(),
             sure: one.confidence > Confidence::Possible,
